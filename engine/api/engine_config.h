@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Everything an engine process is told at its start, from argv or a file. Never changed afterwards.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+namespace tandem::api {
+
+/// Rounding of activations and caches; the names of the oracle. One setting for the whole engine,
+/// the same in prefill and decode.
+enum class Numerics {
+  Exact,  // dequantised float32 everywhere: tests
+  Cache,  // KV and indexer entries in their stored formats: the default
+  Act,    // Cache, and FP8 activations in groups of 128 before quantised linears
+};
+
+enum class BackendChoice { Auto, Reference, Cpu, Cuda };
+
+struct HttpConfig {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 8000;         // 0: any free port, reported in the ready event
+  std::filesystem::path apiKeyFile;  // empty: no key; required when host is not loopback
+};
+
+/// The channel between rank 0 and rank 1.
+struct PeerConfig {
+  std::string host;            // the other rank's address; empty: rank 0 starts a local worker
+  std::uint16_t port = 29411;  // rank 0 listens, rank 1 connects
+  std::filesystem::path secretFile;  // 0600, 32 random bytes
+};
+
+struct EngineConfig {
+  std::filesystem::path modelFolder;
+  int rank = 0;
+  int ranks = 1;  // tensor parallelism: 1 or 2
+  Numerics numerics = Numerics::Cache;
+  BackendChoice backend = BackendChoice::Auto;
+  int threads = 0;                 // compute threads of the CPU back end; 0: cores / local ranks
+  std::int64_t contextTokens = 0;  // 0: the model's max_position_embeddings
+  int maxQueuedRequests = 64;
+  int prefillChunkTokens = 256;
+  bool defaultThinking = false;
+  HttpConfig http;
+  PeerConfig peer;
+  std::filesystem::path controlSocket;  // empty: no control socket
+  std::filesystem::path logFolder;      // empty: stderr only
+};
+
+}  // namespace tandem::api

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What comes back from a generation, piece by piece.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "engine/api/token_request.h"
+#include "engine/base/result.h"
+
+namespace tandem::api {
+
+enum class FinishReason {
+  Stop,       // a stop token
+  Length,     // maxTokens or the end of the context
+  Cancelled,  // cancel() or a draining stop
+  Failed,     // RequestOutput::error says why
+};
+
+struct RequestUsage {
+  std::int64_t promptTokens = 0;
+  std::int64_t cachedTokens = 0;  // of promptTokens, taken from the prefix cache
+  std::int64_t completionTokens = 0;
+};
+
+/// Durations measured by the engine thread.
+struct RequestTimings {
+  std::chrono::nanoseconds queued{0};   // submit to first prefill step
+  std::chrono::nanoseconds prefill{0};  // first prefill step to first token
+  std::chrono::nanoseconds decode{0};   // first token to the newest
+};
+
+/// New tokens of one request since the last piece. The last piece has `finish`.
+struct RequestOutput {
+  std::vector<TokenId> tokens;
+  RequestUsage usage;
+  RequestTimings timings;
+  std::optional<FinishReason> finish;
+  std::optional<Error> error;
+};
+
+}  // namespace tandem::api

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// One generation as the engine sees it: token ids in, token ids out.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/api/sampling_params.h"
+#include "engine/base/token_id.h"
+
+namespace tandem::api {
+
+struct TokenRequest {
+  std::string id;               // unique among live requests; in logs and the panel
+  std::vector<TokenId> prompt;  // not empty, each in [0, vocabSize)
+  SamplingParams sampling;
+  std::vector<TokenId> stopTokens;  // generation ends with one of these; it is not delivered
+};
+
+}  // namespace tandem::api

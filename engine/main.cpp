@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// tandem-engine: picks the subcommand; everything else is in engine/tools.
+#include <fmt/core.h>
+
+#include <array>
+#include <cstdio>
+#include <string_view>
+
+#include "engine/tools/command.h"
+#include "engine/tools/version_command.h"
+
+namespace {
+
+struct Entry {
+  std::string_view name;
+  std::string_view summary;
+  tandem::tools::Command run;
+};
+
+constexpr std::array kCommands{
+    Entry{"version", "print the version", tandem::tools::versionCommand},
+};
+
+void printUsage(std::FILE* out) {
+  fmt::print(out, "usage: tandem-engine COMMAND [options]   (COMMAND --help explains one)\n\n");
+  for (const Entry& entry : kCommands) {
+    fmt::print(out, "  {:<14} {}\n", entry.name, entry.summary);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string_view name = argc > 1 ? argv[1] : "";
+  for (const Entry& entry : kCommands) {
+    if (entry.name == name) {
+      return entry.run(argc - 1, argv + 1);
+    }
+  }
+  if (name == "--help" || name == "help") {
+    printUsage(stdout);
+    return tandem::tools::kExitOk;
+  }
+  fmt::print(stderr, "tandem-engine: {} is not a command\n", name.empty() ? "nothing" : name);
+  printUsage(stderr);
+  return tandem::tools::kExitUsage;
+}
