@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "engine/tools/command.h"
+#include "engine/tools/cuda_check_command.h"
 #include "engine/tools/version_command.h"
 
 namespace {
@@ -18,6 +19,7 @@ struct Entry {
 };
 
 constexpr std::array kCommands{
+    Entry{"cuda-check", "does CUDA load, do two NCCL ranks sum", tandem::tools::cudaCheckCommand},
     Entry{"version", "print the version", tandem::tools::versionCommand},
 };
 
