@@ -14,6 +14,7 @@
 #define TANDEM_CAPABILITY(x) TANDEM_ANNOTATE(capability(x))
 #define TANDEM_SCOPED_CAPABILITY TANDEM_ANNOTATE(scoped_lockable)
 #define TANDEM_GUARDED_BY(x) TANDEM_ANNOTATE(guarded_by(x))
+#define TANDEM_PT_GUARDED_BY(x) TANDEM_ANNOTATE(pt_guarded_by(x))
 #define TANDEM_REQUIRES(...) TANDEM_ANNOTATE(requires_capability(__VA_ARGS__))
 #define TANDEM_EXCLUDES(...) TANDEM_ANNOTATE(locks_excluded(__VA_ARGS__))
 #define TANDEM_ACQUIRE(...) TANDEM_ANNOTATE(acquire_capability(__VA_ARGS__))

@@ -10,6 +10,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/result.h"
+#include "engine/base/wire.h"
 
 using namespace tandem;
 
@@ -71,6 +72,36 @@ class BaseTest : public QObject {
       logger.info("test", "line");
     }
     QCOMPARE(logger.recordsAfter(0).front().seq, 6U);
+  }
+
+  void wireValuesReadBackInLittleEndianOrder() {
+    ByteWriter writer;
+    writer.number(std::uint32_t{0x01020304});
+    writer.number(std::int64_t{-5});
+    writer.text("two words");
+    writer.flag(true);
+    QCOMPARE(writer.bytes()[0], std::byte(4));
+    ByteReader reader(writer.bytes());
+    QCOMPARE(reader.number<std::uint32_t>(), 0x01020304U);
+    QCOMPARE(reader.number<std::int64_t>(), -5);
+    QCOMPARE(reader.text(), std::string("two words"));
+    QVERIFY(reader.flag());
+    QVERIFY(reader.finish("test").ok());
+  }
+
+  void aWireMessageCutAnywhereIsCorruptAndOneTooLongToo() {
+    ByteWriter writer;
+    writer.number(std::uint16_t{7});
+    writer.text("abc");
+    for (std::size_t cut = 0; cut < writer.bytes().size(); ++cut) {
+      ByteReader reader(writer.bytes().first(cut));
+      (void)reader.number<std::uint16_t>();
+      (void)reader.text();
+      QCOMPARE(reader.finish("test").error().code, ErrorCode::DataCorrupt);
+    }
+    ByteReader reader(writer.bytes());
+    (void)reader.number<std::uint16_t>();
+    QCOMPARE(reader.finish("test").error().code, ErrorCode::DataCorrupt);
   }
 
   void everyStateAndPhaseNameReadsBack() {

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Collectives between ranks that are threads.
-#include "engine/comm/loopback_communicator.h"
+// Collectives between ranks: the same claims for threads and for sockets.
+#include <sys/socket.h>
 
+#include <array>
 #include <chrono>
 #include <random>
 #include <thread>
 #include <vector>
 
 #include <QTest>
+
+#include "engine/comm/loopback_communicator.h"
+#include "engine/comm/metered_communicator.h"
+#include "engine/comm/socket_communicator.h"
 
 using namespace tandem;
 using namespace tandem::comm;
@@ -39,16 +44,50 @@ std::vector<float> randomFloats(int seed, std::size_t count) {
   return values;
 }
 
+enum class Transport { Loopback, Socket };
+
+using Ends = std::vector<std::unique_ptr<Communicator>>;
+
+Ends makeEnds(Transport transport, std::chrono::milliseconds deadline = 60s) {
+  if (transport == Transport::Loopback) {
+    return makeLoopbackCommunicators(2, deadline);
+  }
+  std::array<int, 2> sockets{};
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets.data()) != 0) {
+    qFatal("no socket pair");
+  }
+  Ends ends;
+  for (int rank = 0; rank < 2; ++rank) {
+    ends.push_back(std::make_unique<SocketCommunicator>(
+        FileDescriptor(sockets[static_cast<std::size_t>(rank)]),
+        rank,
+        nullptr,
+        deadline));
+  }
+  return ends;
+}
+
+void addTransports() {
+  QTest::addColumn<Transport>("transport");
+  QTest::newRow("threads") << Transport::Loopback;
+  QTest::newRow("sockets") << Transport::Socket;
+}
+
 }  // namespace
 
-class LoopbackCommunicatorTest : public QObject {
+Q_DECLARE_METATYPE(Transport)
+
+class CommunicatorTest : public QObject {
   Q_OBJECT
 
  private slots:
+  void allReduceAddsInRankOrderSoEveryRankHoldsTheSameBits_data() { addTransports(); }
+
   void allReduceAddsInRankOrderSoEveryRankHoldsTheSameBits() {
-    constexpr int kRanks = 3;
+    QFETCH(Transport, transport);
+    constexpr int kRanks = 2;
     constexpr int kRounds = 200;
-    auto ends = makeLoopbackCommunicators(kRanks);
+    auto ends = makeEnds(transport);
     std::vector<std::vector<std::vector<float>>> got(kRanks);
     const auto results = onEveryRank(ends, [&](int rank, Communicator& end) -> Result<void> {
       for (int round = 0; round < kRounds; ++round) {
@@ -79,8 +118,11 @@ class LoopbackCommunicatorTest : public QObject {
     }
   }
 
+  void allGatherPlacesPartsInRankOrder_data() { addTransports(); }
+
   void allGatherPlacesPartsInRankOrder() {
-    auto ends = makeLoopbackCommunicators(2);
+    QFETCH(Transport, transport);
+    auto ends = makeEnds(transport);
     const auto results = onEveryRank(ends, [](int rank, Communicator& end) -> Result<void> {
       const std::vector<std::byte> mine(3, std::byte(rank + 7));
       std::vector<std::byte> all(6);
@@ -100,8 +142,11 @@ class LoopbackCommunicatorTest : public QObject {
     QVERIFY(results[1].ok());
   }
 
+  void broadcastGivesEveryoneTheRootsBytes_data() { addTransports(); }
+
   void broadcastGivesEveryoneTheRootsBytes() {
-    auto ends = makeLoopbackCommunicators(2);
+    QFETCH(Transport, transport);
+    auto ends = makeEnds(transport);
     std::vector<std::vector<std::byte>> data{{std::byte(1), std::byte(2)},
                                              {std::byte(3), std::byte(4)}};
     const auto results = onEveryRank(ends, [&](int rank, Communicator& end) {
@@ -112,8 +157,54 @@ class LoopbackCommunicatorTest : public QObject {
     QCOMPARE(data[1], data[0]);
   }
 
+  void threeThreadsAddInRankOrder() {
+    // In float (1e8 + 1) - 1e8 is 0 and (1e8 - 1e8) + 1 is 1: the order shows.
+    auto ends = makeLoopbackCommunicators(3);
+    std::vector<std::vector<float>> data{{1e8F}, {1.0F}, {-1e8F}};
+    const auto results = onEveryRank(ends, [&](int rank, Communicator& end) {
+      return end.allReduceSum(data[static_cast<std::size_t>(rank)]);
+    });
+    for (std::size_t rank = 0; rank < 3; ++rank) {
+      QVERIFY(results[rank].ok());
+      QCOMPARE(data[rank][0], 0.0F);
+    }
+  }
+
+  void buffersLargerThanTheSocketsDoNotDeadlock() {
+    auto ends = makeEnds(Transport::Socket);
+    const auto results = onEveryRank(ends, [](int rank, Communicator& end) -> Result<void> {
+      std::vector<float> data(8U << 20U, static_cast<float>(rank + 1));
+      const Result<void> done = end.allReduceSum(data);
+      if (done && data != std::vector<float>(data.size(), 3.0F)) {
+        return Error{ErrorCode::Internal, "wrong sum", ""};
+      }
+      return done;
+    });
+    QVERIFY(results[0].ok() && results[1].ok());
+  }
+
+  void aMeterAddsUpTheTimeOfCalls() {
+    auto ends = makeEnds(Transport::Loopback);
+    MeteredCommunicator metered(*ends[0]);
+    QCOMPARE(metered.elapsed().count(), 0);
+    std::thread late([&] {
+      std::this_thread::sleep_for(20ms);
+      std::vector<float> data{2.0F};
+      const Result<void> done = ends[1]->allReduceSum(data);
+      QVERIFY(done.ok());
+    });
+    std::vector<float> data{1.0F};
+    QVERIFY(metered.allReduceSum(data).ok());
+    late.join();
+    QCOMPARE(data[0], 3.0F);
+    QVERIFY(metered.elapsed() >= 15ms);
+  }
+
+  void ranksAtDifferentCallsBothFailWithBothViews_data() { addTransports(); }
+
   void ranksAtDifferentCallsBothFailWithBothViews() {
-    auto ends = makeLoopbackCommunicators(2);
+    QFETCH(Transport, transport);
+    auto ends = makeEnds(transport);
     const auto results = onEveryRank(ends, [](int rank, Communicator& end) -> Result<void> {
       std::vector<float> data(rank == 0 ? 4 : 5);
       return end.allReduceSum(data);
@@ -127,8 +218,11 @@ class LoopbackCommunicatorTest : public QObject {
     }
   }
 
+  void aRankThatLeavesFailsTheOthersAtOnceAndForGood_data() { addTransports(); }
+
   void aRankThatLeavesFailsTheOthersAtOnceAndForGood() {
-    auto ends = makeLoopbackCommunicators(2, 60s);
+    QFETCH(Transport, transport);
+    auto ends = makeEnds(transport, 60s);
     const auto start = std::chrono::steady_clock::now();
     std::thread leaving([&] { ends[1].reset(); });
     std::vector<float> data(4);
@@ -142,8 +236,11 @@ class LoopbackCommunicatorTest : public QObject {
     QCOMPARE(second.error().message, first.error().message);
   }
 
+  void aRankThatNeverComesIsATimeout_data() { addTransports(); }
+
   void aRankThatNeverComesIsATimeout() {
-    auto ends = makeLoopbackCommunicators(2, 20ms);
+    QFETCH(Transport, transport);
+    auto ends = makeEnds(transport, 20ms);
     std::vector<float> data(4);
     const Result<void> result = ends[0]->allReduceSum(data);
     QVERIFY(!result.ok());
@@ -151,5 +248,5 @@ class LoopbackCommunicatorTest : public QObject {
   }
 };
 
-QTEST_APPLESS_MAIN(LoopbackCommunicatorTest)
-#include "loopback_communicator_test.moc"
+QTEST_APPLESS_MAIN(CommunicatorTest)
+#include "communicator_test.moc"

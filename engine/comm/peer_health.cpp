@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "engine/comm/peer_health.h"
+
+#include <utility>
+
+namespace tandem::comm {
+
+Result<std::shared_ptr<PeerHealth>> PeerHealth::create() {
+  Result<EventFd> event = EventFd::create();
+  if (!event) {
+    return event.error();
+  }
+  return std::shared_ptr<PeerHealth>(new PeerHealth(*std::move(event)));
+}
+
+void PeerHealth::fail(Error reason) {
+  {
+    const MutexLock lock(mutex_);
+    if (reason_) {
+      return;
+    }
+    reason_ = std::move(reason);
+  }
+  failed_.store(true, std::memory_order_release);
+  event_.raise();
+}
+
+std::optional<Error> PeerHealth::failure() const {
+  const MutexLock lock(mutex_);
+  return reason_;
+}
+
+}  // namespace tandem::comm
