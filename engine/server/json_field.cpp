@@ -51,14 +51,26 @@ JsonField::JsonField(const JsonValue* value, std::string path, std::optional<Api
       problem_(&problem) {}
 
 JsonField JsonField::operator[](const char* key) const {
-  return {isObject() ? value_->find(key) : nullptr, path_.empty() ? std::string(key) : path_ + "." + key, *problem_};
+  return {isObject() ? value_->find(key) : nullptr,
+          path_.empty() ? std::string(key) : path_ + "." + key,
+          *problem_};
 }
 
-bool JsonField::present() const { return value_ != nullptr && value_->kind() != JsonValue::Kind::Null; }
-bool JsonField::isString() const { return value_ != nullptr && value_->isString(); }
-bool JsonField::isArray() const { return value_ != nullptr && value_->isArray(); }
-bool JsonField::isObject() const { return value_ != nullptr && value_->isObject(); }
-bool JsonField::isBool() const { return value_ != nullptr && value_->kind() == JsonValue::Kind::Boolean; }
+bool JsonField::present() const {
+  return value_ != nullptr && value_->kind() != JsonValue::Kind::Null;
+}
+bool JsonField::isString() const {
+  return value_ != nullptr && value_->isString();
+}
+bool JsonField::isArray() const {
+  return value_ != nullptr && value_->isArray();
+}
+bool JsonField::isObject() const {
+  return value_ != nullptr && value_->isObject();
+}
+bool JsonField::isBool() const {
+  return value_ != nullptr && value_->kind() == JsonValue::Kind::Boolean;
+}
 
 const std::string& JsonField::string() const {
   static const std::string kNone;
@@ -139,7 +151,9 @@ std::string JsonField::stringOr(std::string otherwise) const {
   return present() ? string() : otherwise;
 }
 
-bool JsonField::booleanOr(bool otherwise) const { return present() ? boolean() : otherwise; }
+bool JsonField::booleanOr(bool otherwise) const {
+  return present() ? boolean() : otherwise;
+}
 
 double JsonField::numberOr(double otherwise, double low, double high) const {
   return present() ? number(low, high) : otherwise;

@@ -53,7 +53,7 @@ class JsonField {
   void expected(std::string_view what) const;
 
   const tokenizer::JsonValue* value_;  // null when absent
-  std::string path_;   // "" for the document itself
+  std::string path_;                   // "" for the document itself
   std::optional<ApiError>* problem_;
 };
 

@@ -11,8 +11,6 @@
 namespace tandem::server {
 
 struct ServerOptions {
-  bool defaultThinking = false;  // for requests that say nothing about thinking
-
   std::size_t maxHeaderBytes = 16 * kKiB;
   std::uint64_t maxBodyBytes = 32 * kMiB;
   std::size_t maxConnections = 512;

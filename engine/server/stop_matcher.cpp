@@ -31,7 +31,9 @@ std::string StopMatcher::push(std::string_view piece) {
   return text;
 }
 
-std::string StopMatcher::flush() { return std::exchange(held_, ""); }
+std::string StopMatcher::flush() {
+  return std::exchange(held_, "");
+}
 
 /// The length of the longest end of held_ that begins a stop string.
 std::size_t StopMatcher::heldLength() const {

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "engine/server/chat_service.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "engine/base/clock.h"
+#include "engine/server/chat_answer.h"
+#include "engine/server/generation.h"
+#include "engine/server/random_id.h"
+#include "engine/tokenizer/chat_markup.h"
+#include "engine/tokenizer/output_parser.h"
+
+namespace tandem::server {
+
+namespace {
+
+using tokenizer::ThinkingMode;
+
+/// The wording that agents look for before they shorten their history.
+ApiError contextExceeded(std::int64_t contextTokens, std::size_t promptTokens) {
+  ApiError error = invalidRequest(fmt::format(
+      "This model's maximum context length is {} tokens. However, your messages resulted "
+      "in {} tokens. Please reduce the length of the messages.",
+      contextTokens,
+      promptTokens));
+  error.code = "context_length_exceeded";
+  error.param = "messages";
+  return error;
+}
+
+ApiError queueFull(const Error& error) {
+  return ApiError{429, "rate_limit_error", "queue_full", "", error.text(), 1};
+}
+
+bool forcesCall(const ToolChoice& choice) {
+  return choice.kind == ToolChoiceKind::Required || choice.kind == ToolChoiceKind::Named;
+}
+
+/// The beginning of a tool call, written for the model so that it cannot answer otherwise.
+std::string callPrefix(const ToolChoice& choice) {
+  std::string prefix = "\n\n";
+  prefix += tokenizer::kToolCallsBegin;
+  prefix += '\n';
+  prefix += tokenizer::kInvokeBegin;
+  if (choice.kind == ToolChoiceKind::Named) {
+    prefix += choice.name;
+    prefix += "\">\n";
+  }
+  return prefix;
+}
+
+}  // namespace
+
+std::optional<ApiError> refusalOfState(api::EngineState state) {
+  switch (state) {
+    case api::EngineState::Ready:
+      return std::nullopt;
+    case api::EngineState::Starting:
+      return notReady("model_loading", "the model is loading; try again in a moment");
+    case api::EngineState::Draining:
+    case api::EngineState::Stopped:
+      return notReady("server_stopping", "the engine is stopping and takes no new requests");
+    case api::EngineState::Failed: {
+      ApiError error = notReady("engine_failed", "the engine has failed; its log has the reason");
+      error.retryAfterSeconds.reset();
+      return error;
+    }
+  }
+  return std::nullopt;
+}
+
+ApiResult<std::unique_ptr<LiveAnswer>> ChatService::begin(ChatRequest request) const {
+  if (std::optional<ApiError> refusal = refusalOfState(engine_.state())) {
+    return std::move(*refusal);
+  }
+  Result<std::vector<tokenizer::DeclaredTool>> tools =
+      request.conversation.toolsJson.empty()
+          ? std::vector<tokenizer::DeclaredTool>()
+          : tokenizer::declaredTools(request.conversation.toolsJson);
+  if (!tools) {
+    return fromError(tools.error().within("tools"));
+  }
+  if (request.toolChoice.kind == ToolChoiceKind::None) {
+    request.conversation.toolsJson.clear();
+  }
+  ApiResult<Prompt> prompt = encode(request);
+  if (!prompt) {
+    return prompt.error();
+  }
+
+  const api::EngineInfo info = engine_.info();
+  const auto promptTokens = static_cast<std::int64_t>(prompt->tokens.size());
+  const std::int64_t room = info.contextTokens - promptTokens;
+  if (room < 1) {
+    return contextExceeded(info.contextTokens, prompt->tokens.size());
+  }
+
+  GenerationOptions options;
+  options.id = randomId("chatcmpl-");
+  const bool continued = request.conversation.messages.back().openEnd;
+  options.parser.thinking = request.conversation.thinking == ThinkingMode::Thinking && !continued &&
+                            prompt->forcedPrefix.empty();
+  options.parser.tools = std::move(*tools);
+  options.forcedPrefix = std::move(prompt->forcedPrefix);
+  options.stop = request.stop;
+  options.callTools = request.toolChoice.kind != ToolChoiceKind::None;
+  options.parallelToolCalls = request.parallelToolCalls;
+
+  api::TokenRequest submission;
+  submission.id = options.id;
+  submission.prompt = std::move(prompt->tokens);
+  submission.sampling = request.sampling;
+  // What does not fit is cut, not refused: agents ask for a fixed number near the end of a window.
+  submission.sampling.maxTokens = std::min(request.sampling.maxTokens.value_or(room), room);
+  submission.stopTokens = stopTokensOf(tokenizer_);
+  Result<std::shared_ptr<api::OutputQueue>> queue = engine_.submit(std::move(submission));
+  if (!queue) {
+    const bool full =
+        queue.error().code == ErrorCode::Unavailable && !refusalOfState(engine_.state());
+    return full ? queueFull(queue.error()) : fromError(queue.error());
+  }
+
+  ReplyHead head{options.id, wallMilliseconds() / 1000, info.modelName, info.fingerprint};
+  auto generation = std::make_unique<Generation>(engine_,
+                                                 tokenizer_,
+                                                 logger_,
+                                                 std::move(*queue),
+                                                 std::move(options));
+  return makeChatAnswer(request, std::move(head), std::move(generation));
+}
+
+ApiResult<ChatService::Prompt> ChatService::encode(const ChatRequest& request) const {
+  Result<tokenizer::ChatPrompt> rendered = encoder_.encode(request.conversation);
+  if (!rendered) {
+    return fromError(rendered.error());
+  }
+  Prompt prompt;
+  std::string text = std::move(rendered->text);
+  if (forcesCall(request.toolChoice)) {
+    if (request.conversation.thinking == ThinkingMode::Thinking) {
+      text += tokenizer::kThinkEnd;  // a forced call leaves no room for reasoning
+    }
+    prompt.forcedPrefix = callPrefix(request.toolChoice);
+    text += prompt.forcedPrefix;
+  }
+  // Markup inside a client's text stays text: nobody ends a turn by writing so.
+  Result<std::vector<TokenId>> tokens = tokenizer_.encode(text, rendered->foreign);
+  if (!tokens) {
+    return fromError(tokens.error());
+  }
+  prompt.tokens = std::move(*tokens);
+  return prompt;
+}
+
+}  // namespace tandem::server

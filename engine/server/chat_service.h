@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// From a checked chat request to a running generation and the answer that will come of it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/api/engine_client.h"
+#include "engine/base/log.h"
+#include "engine/server/api_error.h"
+#include "engine/server/chat_request.h"
+#include "engine/server/live_answer.h"
+#include "engine/tokenizer/chat_encoder.h"
+#include "engine/tokenizer/tokenizer.h"
+
+namespace tandem::server {
+
+/// Stateless but for what it refers to. Any thread; begin() takes as long as the tokenizer needs.
+class ChatService {
+ public:
+  /// `engine`, `tokenizer` and `logger` must outlive it and every answer it gave.
+  ChatService(api::EngineClient& engine,
+              const tokenizer::Tokenizer& tokenizer,
+              tokenizer::ChatDialect dialect,
+              Logger& logger)
+      : engine_(engine),
+        tokenizer_(tokenizer),
+        encoder_(dialect),
+        logger_(logger) {}
+
+  /// Encodes the conversation and submits it.
+  ///
+  /// Fails    503 while the engine is loading or stopping; 400 context_length_exceeded when the
+  ///          prompt leaves no room for a token; 429 when the queue is full
+  ApiResult<std::unique_ptr<LiveAnswer>> begin(ChatRequest request) const;
+
+ private:
+  struct Prompt {
+    std::vector<TokenId> tokens;
+    std::string forcedPrefix;  // the end of the prompt that belongs to the answer
+  };
+  ApiResult<Prompt> encode(const ChatRequest& request) const;
+
+  api::EngineClient& engine_;
+  const tokenizer::Tokenizer& tokenizer_;
+  tokenizer::ChatEncoder encoder_;
+  Logger& logger_;
+};
+
+/// Nothing while the engine serves; otherwise the 503 that says what it is doing.
+[[nodiscard]] std::optional<ApiError> refusalOfState(api::EngineState state);
+
+}  // namespace tandem::server
