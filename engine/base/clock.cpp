@@ -3,9 +3,18 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <ctime>
+#include <limits>
 
 namespace tandem {
+
+int pollTimeout(MonotonicTime deadline) {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(
+      deadline - MonotonicTime(std::chrono::steady_clock::now()));
+  return static_cast<int>(
+      std::clamp<std::int64_t>(left.count(), 0, std::numeric_limits<int>::max()));
+}
 
 std::int64_t monotonicNanoseconds() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(

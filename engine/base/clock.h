@@ -23,6 +23,9 @@ class SteadyClock final : public Clock {
   [[nodiscard]] MonotonicTime now() const override { return std::chrono::steady_clock::now(); }
 };
 
+/// Milliseconds from now until `deadline` for poll(): rounded up, never negative.
+[[nodiscard]] int pollTimeout(MonotonicTime deadline);
+
 /// Nanoseconds of CLOCK_MONOTONIC, comparable between processes of one host.
 [[nodiscard]] std::int64_t monotonicNanoseconds();
 

@@ -50,16 +50,26 @@ void Logger::write(LogLevel level,
                    std::string_view request,
                    std::string text) {
   const MutexLock lock(mutex_);
-  if (level < minimum_) {
+  append(LogRecord{0,
+                   wallMilliseconds(),
+                   rank_,
+                   level,
+                   std::string(module),
+                   std::string(request),
+                   std::move(text)});
+}
+
+void Logger::relay(LogRecord record) {
+  const MutexLock lock(mutex_);
+  append(std::move(record));
+}
+
+void Logger::append(LogRecord record) {
+  if (record.level < minimum_) {
     return;
   }
-  kept_.push_back(LogRecord{++lastSeq_,
-                            wallMilliseconds(),
-                            rank_,
-                            level,
-                            std::string(module),
-                            std::string(request),
-                            std::move(text)});
+  record.seq = ++lastSeq_;
+  kept_.push_back(std::move(record));
   if (kept_.size() > kKept) {
     kept_.pop_front();
   }

@@ -63,6 +63,9 @@ class Logger {
   void write(LogLevel level, std::string_view module, std::string_view request, std::string text)
       TANDEM_EXCLUDES(mutex_);
 
+  /// Takes over a record of another rank: its time, rank and text stay, its number is ours.
+  void relay(LogRecord record) TANDEM_EXCLUDES(mutex_);
+
   template <typename... Args>
   void debug(std::string_view module, fmt::format_string<Args...> format, Args&&... args) {
     write(LogLevel::Debug, module, {}, fmt::format(format, std::forward<Args>(args)...));
@@ -87,6 +90,8 @@ class Logger {
   [[nodiscard]] std::uint64_t lastSeq() const TANDEM_EXCLUDES(mutex_);
 
  private:
+  void append(LogRecord record) TANDEM_REQUIRES(mutex_);
+
   const int rank_;
   mutable Mutex mutex_;
   LogLevel minimum_ TANDEM_GUARDED_BY(mutex_) = LogLevel::Info;

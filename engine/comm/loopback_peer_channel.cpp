@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "engine/comm/peer_frame.h"
 #include "engine/comm/peer_inbox.h"
 
 namespace tandem::comm {
@@ -52,9 +53,8 @@ class LoopbackPeerChannel final : public PeerChannel {
     return mine_->inbox.pop(wait);
   }
 
-  void goodbye() override {
-    theirs_->inbox.close(
-        Error{ErrorCode::Cancelled, fmt::format("rank {} has ended in order", rank_), ""});
+  void goodbye(const std::optional<Error>& reason) override {
+    theirs_->inbox.close(goodbyeError(rank_, reason));
   }
 
   [[nodiscard]] std::shared_ptr<PeerHealth> health() const override { return mine_->health; }

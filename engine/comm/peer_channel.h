@@ -42,11 +42,12 @@ class PeerChannel {
 
   /// The next message, or nothing if none came in time. One thread. Messages that arrived before
   /// the peer was lost are still handed out.
-  /// Fails    Cancelled after the peer's goodbye; Unavailable when it is lost.
+  /// Fails    Cancelled after the peer's goodbye; Unavailable when it is lost, or gave a reason.
   virtual Result<std::optional<PeerMessage>> receive(std::chrono::milliseconds wait) = 0;
 
-  /// Tells the peer that this end closes in order, so that it does not report a loss.
-  virtual void goodbye() = 0;
+  /// Tells the peer that this end closes in order, so that it does not report a loss; or why it
+  /// gives up. The last thing to send: the peer's health() fails with it.
+  virtual void goodbye(const std::optional<Error>& reason = std::nullopt) = 0;
 
   [[nodiscard]] virtual std::shared_ptr<PeerHealth> health() const = 0;
 };

@@ -21,6 +21,36 @@ std::vector<std::byte> encodeFrame(std::uint16_t type, std::span<const std::byte
   return std::move(frame).take();
 }
 
+std::vector<std::byte> encodeGoodbye(const std::optional<Error>& reason) {
+  ByteWriter writer;
+  if (reason) {
+    writer.text(reason->message);
+    writer.text(reason->remedy);
+  }
+  return std::move(writer).take();
+}
+
+std::optional<Error> decodeGoodbye(std::span<const std::byte> payload) {
+  if (payload.empty()) {
+    return std::nullopt;
+  }
+  ByteReader reader(payload);
+  Error reason{ErrorCode::Unavailable, reader.text(), reader.text()};
+  if (const Result<void> whole = reader.finish("goodbye"); !whole) {
+    return whole.error();
+  }
+  return reason;
+}
+
+Error goodbyeError(int from, const std::optional<Error>& reason) {
+  if (!reason) {
+    return Error{ErrorCode::Cancelled, fmt::format("rank {} has ended in order", from), ""};
+  }
+  return Error{ErrorCode::Unavailable,
+               fmt::format("rank {} gave up: {}", from, reason->message),
+               reason->remedy};
+}
+
 void FrameParser::feed(std::span<const std::byte> bytes) {
   buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
 }

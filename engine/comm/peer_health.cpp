@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/comm/peer_health.h"
 
+#include <poll.h>
+
 #include <utility>
 
 namespace tandem::comm {
@@ -23,6 +25,16 @@ void PeerHealth::fail(Error reason) {
   }
   failed_.store(true, std::memory_order_release);
   event_.raise();
+}
+
+Error PeerHealth::explain(const Error& failure) const {
+  if (failure.code != ErrorCode::Unavailable) {
+    return failure;
+  }
+  constexpr int kPatienceMs = 500;
+  pollfd entry{failedFd(), POLLIN, 0};
+  ::poll(&entry, 1, kPatienceMs);
+  return this->failure().value_or(failure);
 }
 
 std::optional<Error> PeerHealth::failure() const {

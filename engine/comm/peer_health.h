@@ -25,6 +25,10 @@ class PeerHealth {
   [[nodiscard]] bool failed() const { return failed_.load(std::memory_order_acquire); }
   [[nodiscard]] std::optional<Error> failure() const TANDEM_EXCLUDES(mutex_);
 
+  /// The better explanation of an Unavailable: a collective sees only that its connection is gone,
+  /// and the peer channel may be about to say why. Waits up to half a second for it.
+  [[nodiscard]] Error explain(const Error& failure) const TANDEM_EXCLUDES(mutex_);
+
   /// Polls readable from the failure on.
   [[nodiscard]] int failedFd() const { return event_.fd(); }
 

@@ -66,9 +66,9 @@ Result<std::optional<PeerMessage>> SecurePeerChannel::receive(std::chrono::milli
   return inbox_.pop(wait);
 }
 
-void SecurePeerChannel::goodbye() {
+void SecurePeerChannel::goodbye(const std::optional<Error>& reason) {
   // If the peer is gone already there is nobody to take leave of.
-  [[maybe_unused]] const Result<void> sent = send(frame_type::kGoodbye, {});
+  [[maybe_unused]] const Result<void> sent = send(frame_type::kGoodbye, encodeGoodbye(reason));
 }
 
 void SecurePeerChannel::watch() {
@@ -76,7 +76,7 @@ void SecurePeerChannel::watch() {
   MonotonicTime lastHeard = std::chrono::steady_clock::now();
   MonotonicTime nextBeat = lastHeard;
   Result<void> fine = dispatch();
-  while (fine) {
+  while (fine && !goodbye_) {
     const MonotonicTime wake = std::min(nextBeat, lastHeard + timings_.lostAfter);
     const Result<void> arrived = waitFor(stream_->socket(), POLLIN, WaitLimit{wake, stop_.fd()});
     const MonotonicTime now = std::chrono::steady_clock::now();
@@ -96,12 +96,14 @@ void SecurePeerChannel::watch() {
                             WaitLimit{now + timings_.lostAfter, stop_.fd()});
     }
   }
+  if (goodbye_) {
+    inbox_.close(*goodbye_);
+    return;
+  }
   const Error& reason = fine.error();
-  inbox_.close(reason.code == ErrorCode::Cancelled
-                   ? reason
-                   : Error{ErrorCode::Unavailable,
-                           fmt::format("rank {} is lost: {}", peerRank(), reason.message),
-                           reason.remedy.empty() ? "Its own log says why." : reason.remedy});
+  inbox_.close(Error{ErrorCode::Unavailable,
+                     fmt::format("rank {} is lost: {}", peerRank(), reason.message),
+                     reason.remedy.empty() ? "Its own log says why." : reason.remedy});
 }
 
 Result<void> SecurePeerChannel::readArrived() {
@@ -111,7 +113,7 @@ Result<void> SecurePeerChannel::readArrived() {
     if (!count) {
       return count.error();
     }
-    if (*count == 0) {
+    if (*count == 0 || goodbye_) {
       return {};
     }
     parser_.feed(std::span(bytes).first(*count));
@@ -133,7 +135,8 @@ Result<void> SecurePeerChannel::dispatch() {
     if ((*message)->type >= PeerMessage::kFirstFreeType) {
       inbox_.push(std::move(**message));
     } else if ((*message)->type == frame_type::kGoodbye) {
-      return Error{ErrorCode::Cancelled, fmt::format("rank {} has ended in order", peerRank()), ""};
+      goodbye_ = goodbyeError(peerRank(), decodeGoodbye((*message)->payload));
+      return {};
     }
   }
 }

@@ -52,7 +52,7 @@ class SecurePeerChannel final : public PeerChannel {
   }
   Result<void> send(std::uint16_t type, std::span<const std::byte> payload) override;
   Result<std::optional<PeerMessage>> receive(std::chrono::milliseconds wait) override;
-  void goodbye() override;
+  void goodbye(const std::optional<Error>& reason) override;
   [[nodiscard]] std::shared_ptr<PeerHealth> health() const override { return health_; }
 
  private:
@@ -68,7 +68,8 @@ class SecurePeerChannel final : public PeerChannel {
   Result<void> dispatch();
 
   const std::unique_ptr<TlsStream> stream_;
-  FrameParser parser_;  // of the thread
+  FrameParser parser_;            // of the thread
+  std::optional<Error> goodbye_;  // of the thread: what the peer said last
   const PeerIdentity identity_;
   const PeerTimings timings_;
   const std::shared_ptr<PeerHealth> health_;

@@ -9,11 +9,9 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <limits>
 #include <memory>
 #include <utility>
 
@@ -109,13 +107,6 @@ Result<FileDescriptor> tryConnect(const addrinfo& address, const WaitLimit& limi
 }
 
 }  // namespace
-
-int pollTimeout(MonotonicTime deadline) {
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(
-      deadline - MonotonicTime(std::chrono::steady_clock::now()));
-  return static_cast<int>(
-      std::clamp<std::int64_t>(left.count(), 0, std::numeric_limits<int>::max()));
-}
 
 Result<void> waitFor(int fd, short events, const WaitLimit& limit) {
   while (true) {

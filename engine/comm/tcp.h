@@ -19,9 +19,6 @@ struct WaitLimit {
   int cancelFd = -1;  // a descriptor that polls readable when the caller wants out; -1: none
 };
 
-/// Milliseconds until `deadline` for poll(), rounded up, never negative.
-[[nodiscard]] int pollTimeout(MonotonicTime deadline);
-
 /// Blocks until `fd` polls one of `events`, or has an error or hang-up to report.
 /// Fails    Timeout, or Cancelled when the limit's descriptor became readable.
 Result<void> waitFor(int fd, short events, const WaitLimit& limit);

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The heart of rank 0: takes requests, runs steps, gives tokens back, until it is drained or fails.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <unordered_set>
+#include <vector>
+
+#include "engine/api/engine_client.h"
+#include "engine/api/event_sink.h"
+#include "engine/base/event_fd.h"
+#include "engine/base/log.h"
+#include "engine/base/thread_annotations.h"
+#include "engine/comm/metered_communicator.h"
+#include "engine/runtime/lockstep_runner.h"
+#include "engine/runtime/memory_board.h"
+#include "engine/runtime/periodic_task.h"
+#include "engine/runtime/sampler.h"
+#include "engine/runtime/scheduler.h"
+#include "engine/runtime/stats_collector.h"
+
+namespace tandem::runtime {
+
+struct EngineCoreOptions {
+  int maxQueuedRequests = 64;
+  SchedulerLimits scheduler;
+  std::chrono::milliseconds statsInterval{1000};
+};
+
+/// Exists from process start, so that state and statistics can be asked for while the model loads;
+/// start() gives it the model and its engine thread.
+///
+/// Thread   the public functions are for any thread. Everything about sequences belongs to the
+///          engine thread; requests and cancellations reach it through `inbox_`.
+class EngineCore final : public api::EngineClient {
+ public:
+  /// The referenced objects must outlive it. Fails with Unavailable without file descriptors.
+  static Result<std::unique_ptr<EngineCore>> create(const EngineCoreOptions& options,
+                                                    MemoryBoard& memory,
+                                                    Logger& logger,
+                                                    api::EventSink& events);
+
+  /// Cancels what is left and joins the engine thread.
+  ~EngineCore() override;
+  EngineCore(const EngineCore&) = delete;
+  EngineCore& operator=(const EngineCore&) = delete;
+
+  /// Starts the engine thread. Once. `communication` may be null; both outlive this object.
+  void start(LockstepRunner& runner,
+             api::EngineInfo info,
+             const comm::MeteredCommunicator* communication);
+
+  /// Starting → Ready: requests are taken from now on.
+  void announceReady(std::string endpoint);
+
+  /// Ready → Draining: no new requests; running and waiting ones go on until `deadline` from now,
+  /// then they are cancelled; then Stopped. From Starting straight to Stopped.
+  void drain(std::chrono::milliseconds deadline);
+
+  /// To Failed: every open request gets the error. For failures that others notice first.
+  void fail(Error error);
+
+  /// Polls readable once the state is Stopped or Failed and no request is open.
+  [[nodiscard]] int endedFd() const { return ended_.fd(); }
+
+  /// Why the state is Failed.
+  [[nodiscard]] std::optional<Error> failure() const TANDEM_EXCLUDES(mutex_);
+
+  // EngineClient
+  Result<std::shared_ptr<api::OutputQueue>> submit(api::TokenRequest request) override;
+  void cancel(const std::string& requestId) override;
+  [[nodiscard]] api::EngineState state() const override TANDEM_EXCLUDES(mutex_);
+  [[nodiscard]] api::EngineInfo info() const override TANDEM_EXCLUDES(mutex_);
+  [[nodiscard]] std::shared_ptr<const api::EngineStats> stats() const override
+      TANDEM_EXCLUDES(mutex_);
+
+ private:
+  /// What other threads want of the engine thread.
+  struct Inbox {
+    std::vector<std::unique_ptr<Sequence>> submitted;
+    std::vector<std::string> cancelled;
+    std::optional<MonotonicTime> drainBy;
+    std::optional<Error> failure;
+    bool quit = false;
+  };
+
+  EngineCore(const EngineCoreOptions& options,
+             MemoryBoard& memory,
+             Logger& logger,
+             api::EventSink& events,
+             EventFd wake,
+             EventFd ended);
+
+  // Any thread.
+  Result<void> checkRequest(const api::TokenRequest& request) const TANDEM_REQUIRES(mutex_);
+  /// Moves the state and reports it, if mayMove() allows.
+  bool moveTo(api::EngineState next, std::string endpoint, std::optional<Error> error)
+      TANDEM_EXCLUDES(mutex_, eventMutex_);
+  void publishStats() TANDEM_EXCLUDES(mutex_);
+
+  // Engine thread.
+  void run();
+  /// Takes what other threads asked for. False when the loop must end.
+  bool obeyInbox() TANDEM_EXCLUDES(mutex_);
+  void waitForWork();
+  Result<void> runStep();
+  /// Gives every chunk's sequence a state. False when one could not get it and was failed, so that
+  /// the plan is void.
+  bool openSequences(const SchedulerOutput& plan);
+  void deliver(const SchedulerOutput& plan, std::span<const float> logits);
+  void acceptToken(Sequence& sequence, TokenId token);
+  /// Sends the last piece and forgets the sequence.
+  void finish(Sequence& sequence,
+              api::FinishReason reason,
+              std::vector<TokenId> tokens = {},
+              std::optional<Error> error = std::nullopt) TANDEM_EXCLUDES(mutex_);
+  void finishAll(api::FinishReason reason, const std::optional<Error>& error);
+  void conclude(const std::optional<Error>& fatal);
+  void recordLoad();
+
+  const EngineCoreOptions options_;
+  MemoryBoard& memory_;
+  Logger& logger_;
+  api::EventSink& events_;
+  const EventFd wake_;
+  const EventFd ended_;
+  StatsCollector stats_;
+
+  Mutex eventMutex_;  // keeps state events in the order of the moves
+  mutable Mutex mutex_;
+  api::EngineState state_ TANDEM_GUARDED_BY(mutex_) = api::EngineState::Starting;
+  std::optional<Error> failure_ TANDEM_GUARDED_BY(mutex_);
+  api::EngineInfo info_ TANDEM_GUARDED_BY(mutex_);
+  std::shared_ptr<const api::EngineStats> snapshot_ TANDEM_GUARDED_BY(mutex_);
+  Inbox inbox_ TANDEM_GUARDED_BY(mutex_);
+  bool started_ TANDEM_GUARDED_BY(mutex_) = false;
+  std::unordered_set<std::string> liveIds_ TANDEM_GUARDED_BY(mutex_);
+
+  // Engine thread.
+  LockstepRunner* runner_ = nullptr;
+  const comm::MeteredCommunicator* communication_ = nullptr;
+  Scheduler scheduler_;
+  Sampler sampler_;
+  std::optional<MonotonicTime> drainBy_;
+  std::optional<Error> fatal_;
+
+  std::atomic<std::uint64_t> kvBytes_{0};  // the engine thread writes, the statistics thread reads
+  std::atomic<std::uint64_t> weightBytes_{0};
+
+  std::thread thread_;
+  std::unique_ptr<PeriodicTask> statsTask_;  // last: it uses everything above
+};
+
+}  // namespace tandem::runtime

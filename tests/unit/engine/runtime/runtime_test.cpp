@@ -1,0 +1,693 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Scheduler, engine core and worker on a fake model: order, stop rules, cancel, drain and loss.
+#include <poll.h>
+
+#include <chrono>
+#include <future>
+#include <random>
+#include <set>
+#include <thread>
+
+#include <QTest>
+
+#include "engine/comm/loopback_communicator.h"
+#include "engine/comm/loopback_peer_channel.h"
+#include "engine/runtime/engine_core.h"
+#include "engine/runtime/memory_probe.h"
+#include "engine/runtime/peer_messages.h"
+#include "engine/runtime/peer_relay.h"
+#include "engine/runtime/peer_sinks.h"
+#include "engine/runtime/phase_scope.h"
+#include "engine/runtime/worker.h"
+#include "tests/support/fake_language_model.h"
+
+using namespace tandem;
+using namespace tandem::runtime;
+using namespace tandem::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::int64_t kVocab = 50;
+constexpr std::int64_t kContext = 64;
+constexpr std::uint64_t kEpoch = 77;
+
+/// Keeps every event.
+class RecordingSink final : public api::EventSink {
+ public:
+  void phase(const api::PhaseEvent& event) override {
+    const MutexLock lock(mutex_);
+    phases_.push_back(event);
+  }
+  void state(const api::StateEvent& event) override {
+    const MutexLock lock(mutex_);
+    states_.push_back(event);
+  }
+  std::vector<api::PhaseEvent> phases() const {
+    const MutexLock lock(mutex_);
+    return phases_;
+  }
+  std::vector<api::EngineState> states() const {
+    const MutexLock lock(mutex_);
+    std::vector<api::EngineState> states;
+    for (const api::StateEvent& event : states_) {
+      states.push_back(event.state);
+    }
+    return states;
+  }
+
+ private:
+  mutable Mutex mutex_;
+  std::vector<api::PhaseEvent> phases_ TANDEM_GUARDED_BY(mutex_);
+  std::vector<api::StateEvent> states_ TANDEM_GUARDED_BY(mutex_);
+};
+
+bool becomesReadable(int fd, std::chrono::milliseconds wait) {
+  pollfd entry{fd, POLLIN, 0};
+  return ::poll(&entry, 1, static_cast<int>(wait.count())) == 1;
+}
+
+/// An engine on the fake model, with one rank or with two that are threads.
+class Rig {
+ public:
+  explicit Rig(int ranks = 1, EngineCoreOptions options = {})
+      : memory(ranks) {
+    options.statsInterval = 10ms;
+    comm::Communicator* communicator = nullptr;
+    if (ranks == 2) {
+      ends = comm::makeLoopbackCommunicators(2, 10s);
+      communicator = ends[0].get();
+      auto made = comm::makeLoopbackPeerChannels(kEpoch);
+      channel0 = std::move((*made)[0]);
+      channel1 = std::move((*made)[1]);
+      workerModel =
+          std::make_unique<FakeLanguageModel>(workerControl, kVocab, kContext, ends[1].get());
+      relay = *PeerRelay::create(*channel0, events, logger, memory);
+      worker = std::async(std::launch::async, [this, end = std::move(ends[1])]() mutable {
+        Worker follower(*channel1, *workerModel, workerLogger, 10ms);
+        const Result<void> done = follower.run();
+        if (!done) {
+          channel1->goodbye(done.error());
+        }
+        end.reset();
+        channel1.reset();
+        *workerOutcome = done;
+      });
+    }
+    model = std::make_unique<FakeLanguageModel>(control, kVocab, kContext, communicator);
+    runner = std::make_unique<LockstepRunner>(*model, channel0.get());
+    core = *EngineCore::create(options, memory, logger, events);
+    api::EngineInfo info;
+    info.modelName = "fake";
+    info.contextTokens = kContext;
+    info.vocabSize = kVocab;
+    info.ranks = ranks;
+    core->start(*runner, info, nullptr);
+    core->announceReady("http://127.0.0.1:1/v1");
+  }
+  ~Rig() {
+    core.reset();
+    if (channel0) {
+      channel0->goodbye();
+    }
+    relay.reset();
+    channel0.reset();
+    ends.clear();
+  }
+
+  RecordingSink events;
+  Logger logger{0};
+  Logger workerLogger{1};
+  MemoryBoard memory;
+  FakeModelControl control;
+  FakeModelControl workerControl;
+  std::vector<std::unique_ptr<comm::Communicator>> ends;
+  std::unique_ptr<comm::PeerChannel> channel0;
+  std::unique_ptr<comm::PeerChannel> channel1;
+  std::unique_ptr<FakeLanguageModel> workerModel;
+  std::unique_ptr<PeerRelay> relay;
+  std::unique_ptr<FakeLanguageModel> model;
+  std::unique_ptr<LockstepRunner> runner;
+  std::unique_ptr<EngineCore> core;
+  std::shared_ptr<std::optional<Result<void>>> workerOutcome =
+      std::make_shared<std::optional<Result<void>>>();
+  std::future<void> worker;  // last: its destruction waits for the thread
+};
+
+api::TokenRequest request(std::string id,
+                          std::vector<TokenId> prompt,
+                          std::optional<std::int64_t> maxTokens = std::nullopt) {
+  api::TokenRequest result;
+  result.id = std::move(id);
+  result.prompt = std::move(prompt);
+  result.sampling.temperature = 0;
+  result.sampling.maxTokens = maxTokens;
+  return result;
+}
+
+/// What the fake model answers greedily, computed without the engine.
+std::vector<TokenId> expectedAnswer(std::vector<TokenId> history, std::size_t count) {
+  std::vector<TokenId> answer;
+  while (answer.size() < count) {
+    answer.push_back(fakeNextToken(history, kVocab));
+    history.push_back(answer.back());
+  }
+  return answer;
+}
+
+/// Everything a request gives until it finishes, as one piece.
+api::RequestOutput collect(api::OutputQueue& queue) {
+  api::RequestOutput all;
+  const auto deadline = std::chrono::steady_clock::now() + 20s;
+  while (!all.finish && std::chrono::steady_clock::now() < deadline) {
+    if (std::optional<api::RequestOutput> piece = queue.pop(100ms)) {
+      std::vector<TokenId> tokens = std::move(all.tokens);
+      tokens.insert(tokens.end(), piece->tokens.begin(), piece->tokens.end());
+      all = std::move(*piece);
+      all.tokens = std::move(tokens);
+    }
+  }
+  return all;
+}
+
+std::unique_ptr<Sequence> sequenceOf(const std::string& id, std::int64_t tokens) {
+  auto sequence = std::make_unique<Sequence>();
+  sequence->id = id;
+  sequence->tokens.assign(static_cast<std::size_t>(tokens), 1);
+  sequence->promptTokens = tokens;
+  return sequence;
+}
+
+}  // namespace
+
+class SchedulerTest : public QObject {
+  Q_OBJECT
+
+ private slots:
+  void promptsAreCutIntoChunksAndOnlyTheLastSamples() {
+    Scheduler scheduler(SchedulerLimits{1, 4});
+    scheduler.add(sequenceOf("a", 10));
+    std::vector<std::pair<std::int64_t, bool>> seen;
+    while (seen.empty() || !seen.back().second) {
+      const SchedulerOutput step = scheduler.schedule();
+      QCOMPARE(step.chunks.size(), 1U);
+      step.chunks[0].sequence->fedTokens += step.chunks[0].count;
+      seen.emplace_back(step.chunks[0].count, step.chunks[0].samples);
+    }
+    QCOMPARE(seen, (std::vector<std::pair<std::int64_t, bool>>{{4, false}, {4, false}, {2, true}}));
+  }
+
+  void firstComeIsFirstServed() {
+    Scheduler scheduler(SchedulerLimits{1, 4});
+    scheduler.add(sequenceOf("a", 2));
+    scheduler.add(sequenceOf("b", 2));
+    QCOMPARE(scheduler.schedule().chunks.at(0).sequence->id, std::string("a"));
+    QCOMPARE(scheduler.running(), 1);
+    QCOMPARE(scheduler.waiting(), 1);
+    (void)scheduler.remove("a");
+    QCOMPARE(scheduler.schedule().chunks.at(0).sequence->id, std::string("b"));
+    (void)scheduler.remove("b");
+    QVERIFY(scheduler.schedule().chunks.empty());
+    QVERIFY(scheduler.empty());
+  }
+
+  void decodeStepsGoBeforePrefillChunksAndPromptsShareTheRoom() {
+    Scheduler scheduler(SchedulerLimits{3, 5});
+    scheduler.add(sequenceOf("prompt", 4));
+    scheduler.add(sequenceOf("answer", 1));
+    scheduler.add(sequenceOf("long", 9));
+    const SchedulerOutput step = scheduler.schedule();
+    QCOMPARE(step.chunks.size(), 3U);
+    QCOMPARE(step.chunks[0].sequence->id, std::string("answer"));
+    QCOMPARE(step.chunks[1].sequence->id, std::string("prompt"));
+    QCOMPARE(step.chunks[1].count, 4);
+    QVERIFY(step.chunks[1].samples);
+    QCOMPARE(step.chunks[2].count, 1);
+    QVERIFY(!step.chunks[2].samples);
+  }
+};
+
+class StepPlanTest : public QObject {
+  Q_OBJECT
+
+ private slots:
+  void aPlanReadsBackAndNoPrefixOfItDoes() {
+    StepPlan plan;
+    plan.epoch = 0x1122334455667788;
+    plan.step = 9;
+    plan.closed = {3, 4};
+    plan.opened = {{5, 1000}};
+    plan.chunks = {{5, {1, 2, 129279}, 1}, {6, {7}, 0}};
+    const std::vector<std::byte> bytes = encode(plan);
+    const Result<StepPlan> back = decodeStepPlan(bytes);
+    QVERIFY(back.ok());
+    QVERIFY(*back == plan);
+    for (std::size_t cut = 0; cut < bytes.size(); ++cut) {
+      QVERIFY(!decodeStepPlan(std::span(bytes).first(cut)).ok());
+    }
+  }
+
+  void randomBytesNeverMakeAPlanThatDoesNotEncodeToThem() {
+    std::mt19937 random(1);
+    for (int round = 0; round < 2000; ++round) {
+      std::vector<std::byte> bytes(random() % 64);
+      for (std::byte& byte : bytes) {
+        byte = std::byte(random() % 4);
+      }
+      const Result<StepPlan> plan = decodeStepPlan(bytes);
+      QVERIFY(!plan.ok() || encode(*plan) == bytes);
+    }
+  }
+
+  void reportsOfRankOneReadBack() {
+    const EpochHello hello{2, api::Numerics::Act, api::BackendChoice::Cpu, 3, 4096, 256, "abc"};
+    QVERIFY(*decodeHello(encode(hello)) == hello);
+    const api::PhaseEvent
+        event{api::Phase::Weights, 1, api::PhaseEventKind::Progress, -5, 6, 7, 8, "layer 3"};
+    const Result<api::PhaseEvent> phase = decodePhase(encode(event));
+    QVERIFY(phase.ok());
+    QCOMPARE(phase->phase, event.phase);
+    QCOMPARE(phase->kind, event.kind);
+    QCOMPARE(phase->monotonicNs, event.monotonicNs);
+    QCOMPARE(phase->bytesTotal, event.bytesTotal);
+    QCOMPARE(phase->detail, event.detail);
+    std::vector<std::byte> wrong = encode(event);
+    wrong[0] = std::byte(200);
+    QCOMPARE(decodePhase(wrong).error().code, ErrorCode::DataCorrupt);
+  }
+};
+
+class EngineCoreTest : public QObject {
+  Q_OBJECT
+
+ private slots:
+  void answersAreTheModelsOwnForEveryChunkSize_data() {
+    QTest::addColumn<int>("chunk");
+    QTest::addColumn<int>("ranks");
+    for (const int chunk : {1, 3, 7, 256}) {
+      for (const int ranks : {1, 2}) {
+        QTest::addRow("chunk %d, %d rank(s)", chunk, ranks) << chunk << ranks;
+      }
+    }
+  }
+
+  void answersAreTheModelsOwnForEveryChunkSize() {
+    QFETCH(int, chunk);
+    QFETCH(int, ranks);
+    EngineCoreOptions options;
+    options.scheduler.prefillChunkTokens = chunk;
+    Rig rig(ranks, options);
+    const std::vector<TokenId> prompt{1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
+    const auto queue = rig.core->submit(request("r", prompt, 12));
+    QVERIFY(queue.ok());
+    const api::RequestOutput output = collect(**queue);
+    QCOMPARE(output.finish, api::FinishReason::Length);
+    QCOMPARE(output.tokens, expectedAnswer(prompt, 12));
+    QCOMPARE(output.usage.promptTokens, 10);
+    QCOMPARE(output.usage.completionTokens, 12);
+    QVERIFY(rig.control.largestChunk <= chunk);
+    if (ranks == 2) {
+      QCOMPARE(rig.workerControl.forwards.load(), rig.control.forwards.load());
+    }
+  }
+
+  void requestsBeyondTheFirstWaitAndAreServedInOrder() {
+    Rig rig(2);
+    rig.control.stepMs = 1;
+    std::vector<std::shared_ptr<api::OutputQueue>> queues;
+    for (int i = 0; i < 5; ++i) {
+      queues.push_back(*rig.core->submit(request(std::to_string(i), {i + 1, 2}, 6)));
+    }
+    for (int i = 0; i < 5; ++i) {
+      QCOMPARE(collect(*queues[static_cast<std::size_t>(i)]).tokens, expectedAnswer({i + 1, 2}, 6));
+    }
+  }
+
+  void aBatchGivesEveryRequestTheAnswerItGetsAlone() {
+    EngineCoreOptions options;
+    options.scheduler = {4, 5};
+    Rig rig(2, options);
+    std::vector<std::shared_ptr<api::OutputQueue>> queues;
+    for (int i = 0; i < 8; ++i) {
+      queues.push_back(*rig.core->submit(request(std::to_string(i), {i, 2, 3, 4, 5, 6, 7}, 9)));
+    }
+    for (int i = 0; i < 8; ++i) {
+      QCOMPARE(collect(*queues[static_cast<std::size_t>(i)]).tokens,
+               expectedAnswer({i, 2, 3, 4, 5, 6, 7}, 9));
+    }
+  }
+
+  void aStopTokenEndsTheAnswerAndIsNotDelivered() {
+    Rig rig;
+    const std::vector<TokenId> answer = expectedAnswer({1, 2, 3}, 5);
+    api::TokenRequest stopping = request("r", {1, 2, 3}, 30);
+    stopping.stopTokens = {answer[4]};
+    const api::RequestOutput output = collect(**rig.core->submit(stopping));
+    const auto firstStop = std::find(answer.begin(), answer.end(), answer[4]);
+    QCOMPARE(output.finish, api::FinishReason::Stop);
+    QCOMPARE(output.tokens, std::vector<TokenId>(answer.begin(), firstStop));
+
+    stopping.id = "ignoring";
+    stopping.sampling.ignoreEos = true;
+    const api::RequestOutput all = collect(**rig.core->submit(stopping));
+    QCOMPARE(all.finish, api::FinishReason::Length);
+    QCOMPARE(all.tokens, expectedAnswer({1, 2, 3}, 30));
+  }
+
+  void theAnswerEndsWithTheContext() {
+    Rig rig;
+    const std::vector<TokenId> prompt(kContext - 3, 4);
+    for (const std::optional<std::int64_t> maxTokens :
+         {std::optional<std::int64_t>(), std::optional<std::int64_t>(INT64_MAX)}) {
+      const api::RequestOutput output =
+          collect(**rig.core->submit(request("r", prompt, maxTokens)));
+      QCOMPARE(output.finish, api::FinishReason::Length);
+      QCOMPARE(output.tokens, expectedAnswer(prompt, 3));
+    }
+  }
+
+  void badRequestsAreRefusedWithTheValues_data() {
+    QTest::addColumn<QList<int>>("prompt");
+    QTest::addColumn<int>("code");
+    QTest::addColumn<QString>("says");
+    QTest::newRow("empty") << QList<int>{} << static_cast<int>(ErrorCode::InvalidArgument)
+                           << QStringLiteral("empty");
+    QTest::newRow("above the vocabulary")
+        << QList<int>{1, 50} << static_cast<int>(ErrorCode::InvalidArgument)
+        << QStringLiteral("prompt token 1 is 50");
+    QTest::newRow("negative") << QList<int>{-1} << static_cast<int>(ErrorCode::InvalidArgument)
+                              << QStringLiteral("prompt token 0 is -1");
+    QTest::newRow("as long as the context")
+        << QList<int>(kContext, 1) << static_cast<int>(ErrorCode::OutOfRange)
+        << QStringLiteral("has 64 tokens; the context of 64");
+  }
+
+  void badRequestsAreRefusedWithTheValues() {
+    QFETCH(QList<int>, prompt);
+    QFETCH(int, code);
+    QFETCH(QString, says);
+    Rig rig;
+    const auto queue = rig.core->submit(request("r", {prompt.begin(), prompt.end()}));
+    QVERIFY(!queue.ok());
+    QCOMPARE(static_cast<int>(queue.error().code), code);
+    QVERIFY2(queue.error().message.find(says.toStdString()) != std::string::npos,
+             queue.error().message.c_str());
+    QCOMPARE(rig.control.forwards.load(), 0);
+  }
+
+  void anIdInUseAndAZeroLengthAreRefused() {
+    Rig rig;
+    rig.control.stepMs = 5;
+    const auto first = rig.core->submit(request("same", {1}, 20));
+    QVERIFY(first.ok());
+    QCOMPARE(rig.core->submit(request("same", {1})).error().code, ErrorCode::InvalidArgument);
+    QCOMPARE(rig.core->submit(request("zero", {1}, 0)).error().code, ErrorCode::InvalidArgument);
+    (void)collect(**first);
+    QVERIFY(rig.core->submit(request("same", {1}, 1)).ok());
+  }
+
+  void aFullQueueRefusesUntilThereIsRoom() {
+    EngineCoreOptions options;
+    options.maxQueuedRequests = 2;
+    Rig rig(1, options);
+    rig.control.stepMs = 5;
+    std::vector<std::shared_ptr<api::OutputQueue>> queues;
+    for (int i = 0; i < 3; ++i) {
+      queues.push_back(*rig.core->submit(request(std::to_string(i), {1}, 10)));
+    }
+    const auto refused = rig.core->submit(request("late", {1}));
+    QVERIFY(!refused.ok());
+    QCOMPARE(refused.error().code, ErrorCode::Unavailable);
+    (void)collect(*queues[0]);
+    QVERIFY(rig.core->submit(request("late", {1}, 1)).ok());
+  }
+
+  void aSeededAnswerDoesNotDependOnWhoElseIsServed() {
+    const auto answerAmong = [](int others) {
+      EngineCoreOptions options;
+      options.scheduler.maxRunning = 4;
+      Rig rig(1, options);
+      std::vector<std::shared_ptr<api::OutputQueue>> queues;
+      for (int i = 0; i < others; ++i) {
+        queues.push_back(*rig.core->submit(request(std::to_string(i), {i, 3}, 7)));
+      }
+      api::TokenRequest seeded = request("seeded", {5, 6}, 20);
+      seeded.sampling.temperature = 2;
+      seeded.sampling.seed = 11;
+      return collect(**rig.core->submit(seeded)).tokens;
+    };
+    const std::vector<TokenId> alone = answerAmong(0);
+    QCOMPARE(alone.size(), 20U);
+    QCOMPARE(answerAmong(3), alone);
+    QVERIFY(alone != expectedAnswer({5, 6}, 20));  // it did draw
+  }
+
+  void cancellingFreesTheSequenceAtAnyTime() {
+    // Property: whenever the cancel comes, the request ends once, and no state is left behind.
+    Rig rig(2);
+    std::mt19937 random(3);
+    rig.control.stepMs = 1;
+    for (int round = 0; round < 30; ++round) {
+      std::vector<std::shared_ptr<api::OutputQueue>> queues;
+      for (int i = 0; i < 3; ++i) {
+        const std::string id = std::to_string(round) + "." + std::to_string(i);
+        queues.push_back(*rig.core->submit(request(id, {1, 2, 3}, 8)));
+      }
+      std::this_thread::sleep_for(std::chrono::microseconds(random() % 12000));
+      const int victim = static_cast<int>(random() % 3);
+      rig.core->cancel(std::to_string(round) + "." + std::to_string(victim));
+      rig.core->cancel("nobody");
+      for (int i = 0; i < 3; ++i) {
+        const api::RequestOutput output = collect(*queues[static_cast<std::size_t>(i)]);
+        QVERIFY(output.finish.has_value());
+        if (output.finish == api::FinishReason::Cancelled) {
+          QCOMPARE(i, victim);
+        } else {
+          QCOMPARE(output.tokens, expectedAnswer({1, 2, 3}, 8));
+        }
+        QVERIFY(!queues[static_cast<std::size_t>(i)]->pop().has_value());
+      }
+    }
+    QTRY_COMPARE(rig.control.openSequences.load(), 0);
+    QTRY_COMPARE(rig.workerControl.openSequences.load(), 0);
+  }
+
+  void drainingFinishesWhatWasAcceptedAndTakesNothingNew() {
+    Rig rig(2);
+    rig.control.stepMs = 2;
+    const auto running = *rig.core->submit(request("running", {1, 2}, 10));
+    const auto waiting = *rig.core->submit(request("waiting", {3, 4}, 10));
+    rig.core->drain(20s);
+    const auto refused = rig.core->submit(request("late", {1}));
+    QVERIFY(!refused.ok());
+    QCOMPARE(refused.error().code, ErrorCode::Unavailable);
+    QVERIFY(refused.error().message.find("draining") != std::string::npos);
+    QCOMPARE(collect(*running).tokens, expectedAnswer({1, 2}, 10));
+    QCOMPARE(collect(*waiting).tokens, expectedAnswer({3, 4}, 10));
+    QVERIFY(becomesReadable(rig.core->endedFd(), 5s));
+    QCOMPARE(rig.events.states(),
+             (std::vector<api::EngineState>{api::EngineState::Ready,
+                                            api::EngineState::Draining,
+                                            api::EngineState::Stopped}));
+    QVERIFY(!rig.core->failure().has_value());
+  }
+
+  void theDrainDeadlineCancelsWhatIsLeft() {
+    Rig rig;
+    rig.control.stepMs = 10;
+    const auto queue = *rig.core->submit(request("endless", {1}, 60));
+    const auto begin = std::chrono::steady_clock::now();
+    rig.core->drain(50ms);
+    const api::RequestOutput output = collect(*queue);
+    QCOMPARE(output.finish, api::FinishReason::Cancelled);
+    QVERIFY(becomesReadable(rig.core->endedFd(), 5s));
+    QVERIFY(std::chrono::steady_clock::now() - begin < 400ms);
+    QCOMPARE(rig.core->state(), api::EngineState::Stopped);
+    QCOMPARE(rig.control.openSequences.load(), 0);
+  }
+
+  void aBrokenModelFailsEveryRequestAndTheEngine() {
+    Rig rig;
+    rig.control.failAtForward = 3;
+    const auto first = *rig.core->submit(request("first", {1}, 10));
+    const auto second = *rig.core->submit(request("second", {1}, 10));
+    for (const auto& queue : {first, second}) {
+      const api::RequestOutput output = collect(*queue);
+      QCOMPARE(output.finish, api::FinishReason::Failed);
+      QCOMPARE(output.error->message, std::string("the fake model broke"));
+    }
+    QVERIFY(becomesReadable(rig.core->endedFd(), 5s));
+    QCOMPARE(rig.core->state(), api::EngineState::Failed);
+    QCOMPARE(rig.core->failure()->message, std::string("the fake model broke"));
+    QCOMPARE(rig.core->submit(request("late", {1})).error().code, ErrorCode::Unavailable);
+  }
+
+  void anInputTheModelRefusesFailsOnlyItsRequest() {
+    Rig rig(2);
+    rig.control.refuseAtForward = 2;
+    rig.workerControl.refuseAtForward = 2;
+    const auto refused = *rig.core->submit(request("refused", {1}, 10));
+    const auto fine = *rig.core->submit(request("fine", {2}, 10));
+    QCOMPARE(collect(*refused).finish, api::FinishReason::Failed);
+    QCOMPARE(collect(*fine).tokens, expectedAnswer({2}, 10));
+    QCOMPARE(rig.core->state(), api::EngineState::Ready);
+  }
+
+  void noMemoryForASequenceFailsOnlyThatRequest() {
+    Rig rig(2);
+    rig.control.outOfMemory = true;
+    const api::RequestOutput output = collect(**rig.core->submit(request("big", {1}, 10)));
+    QCOMPARE(output.finish, api::FinishReason::Failed);
+    QCOMPARE(output.error->code, ErrorCode::OutOfMemory);
+    rig.control.outOfMemory = false;
+    QCOMPARE(collect(**rig.core->submit(request("small", {2}, 5))).tokens, expectedAnswer({2}, 5));
+  }
+
+  void aWorkerThatBreaksFailsTheEngineWithItsReason() {
+    Rig rig(2);
+    rig.workerControl.failAtForward = 4;
+    const auto queue = *rig.core->submit(request("r", {1}, 40));
+    const auto begin = std::chrono::steady_clock::now();
+    const api::RequestOutput output = collect(*queue);
+    QVERIFY(std::chrono::steady_clock::now() - begin < 5s);
+    QCOMPARE(output.finish, api::FinishReason::Failed);
+    QCOMPARE(output.error->message, std::string("rank 1 gave up: the fake model broke"));
+    QVERIFY(becomesReadable(rig.core->endedFd(), 5s));
+    QCOMPARE(rig.core->state(), api::EngineState::Failed);
+  }
+
+  void aWorkerLostWhileIdleFailsTheEngine() {
+    Rig rig(2);
+    rig.channel0->health()->fail(Error{ErrorCode::Unavailable, "rank 1 is lost: test", ""});
+    QVERIFY(becomesReadable(rig.core->endedFd(), 5s));
+    QCOMPARE(rig.core->failure()->message, std::string("rank 1 is lost: test"));
+  }
+
+  void rankZeroGoingAwayEndsTheWorker() {
+    std::optional<Rig> rig(std::in_place, 2);
+    QCOMPARE(collect(**rig->core->submit(request("r", {1}, 3))).tokens, expectedAnswer({1}, 3));
+    const auto outcome = rig->workerOutcome;
+    rig.reset();
+    QVERIFY(outcome->has_value());
+    QVERIFY((*outcome)->ok());
+  }
+
+  void stoppingDuringTheStartIsStoppedAndAFailureIsFailed() {
+    RecordingSink events;
+    Logger logger(0);
+    MemoryBoard memory(1);
+    const auto stopped = *EngineCore::create({}, memory, logger, events);
+    QCOMPARE(stopped->submit(request("r", {1})).error().code, ErrorCode::Unavailable);
+    stopped->drain(1s);
+    QCOMPARE(stopped->state(), api::EngineState::Stopped);
+    QVERIFY(becomesReadable(stopped->endedFd(), 0ms));
+    const auto failed = *EngineCore::create({}, memory, logger, events);
+    failed->fail(Error{ErrorCode::NotFound, "no model", ""});
+    QCOMPARE(failed->state(), api::EngineState::Failed);
+    QCOMPARE(failed->failure()->message, std::string("no model"));
+    QVERIFY(becomesReadable(failed->endedFd(), 0ms));
+  }
+
+  void statisticsCountWhatHappened() {
+    Rig rig(2);
+    rig.control.stepMs = 2;
+    (void)collect(**rig.core->submit(request("one", {1, 2, 3}, 5)));
+    const auto queue = *rig.core->submit(request("two", {1, 2}, 60));
+    QTRY_COMPARE(rig.core->stats()->running, 1);
+    QTRY_VERIFY(rig.core->stats()->decodeTokensPerSecond > 0);
+    QTRY_VERIFY(rig.core->stats()->ranks.at(1).kvBytes >= 1000);
+    QCOMPARE(rig.core->stats()->ranks.at(0).weightBytes, 4096U);
+    QVERIFY(rig.core->stats()->ranks.at(0).processBytes > 100000U);
+    QVERIFY(rig.core->stats()->ranks.at(0).hostAvailableBytes <=
+            rig.core->stats()->ranks.at(0).hostTotalBytes);
+    rig.core->cancel("two");
+    (void)collect(*queue);
+    QTRY_COMPARE(rig.core->stats()->requestsCancelled, 1U);
+    const auto stats = rig.core->stats();
+    QCOMPARE(stats->requestsFinished, 1U);
+    QCOMPARE(stats->promptTokens, 5U);
+    QVERIFY(stats->generatedTokens >= 6U);
+    QVERIFY(stats->lastTtftSeconds >= 0.002);
+    QTRY_COMPARE(rig.core->stats()->kvTokensUsed, 0);
+    QCOMPARE(stats->state, api::EngineState::Ready);
+  }
+};
+
+class RelayTest : public QObject {
+  Q_OBJECT
+
+ private slots:
+  void rankOnesPhasesLinesAndMemoryArriveAtRankZero() {
+    auto made = comm::makeLoopbackPeerChannels(kEpoch);
+    std::shared_ptr<comm::PeerChannel> rank1 = std::move((*made)[1]);
+    RecordingSink events;
+    Logger logger(0);
+    MemoryBoard memory(2);
+    const auto relay = *PeerRelay::create(*(*made)[0], events, logger, memory);
+    PeerEventSink sink(*rank1);
+    Logger workerLogger(1);
+    workerLogger.addSink(std::make_unique<PeerLogSink>(rank1));
+    {
+      PhaseScope phase(sink, api::Phase::Weights, 1);
+      phase.progress(5, 10);
+      phase.end("done");
+      PhaseScope left(sink, api::Phase::Kv, 1);
+    }
+    workerLogger.warning("weights", "slow disk");
+    QTRY_COMPARE(events.phases().size(), 5U);
+    QCOMPARE(events.phases()[1].bytesDone, 5U);
+    QCOMPARE(events.phases()[2].kind, api::PhaseEventKind::End);
+    QCOMPARE(events.phases()[4].kind, api::PhaseEventKind::Failed);
+    QTRY_COMPARE(logger.lastSeq(), 1U);
+    QCOMPARE(logger.recordsAfter(0)[0].rank, 1);
+    QCOMPARE(logger.recordsAfter(0)[0].text, std::string("slow disk"));
+  }
+
+  void waitingForRankOneEndsWhenItGivesUp() {
+    auto made = comm::makeLoopbackPeerChannels(kEpoch);
+    RecordingSink events;
+    Logger logger(0);
+    MemoryBoard memory(2);
+    const auto relay = *PeerRelay::create(*(*made)[0], events, logger, memory);
+    (*made)[1]->goodbye(Error{ErrorCode::NotFound, "no model folder /m", "Copy it."});
+    const Result<void> loaded = relay->waitUntilLoaded(-1);
+    QVERIFY(!loaded.ok());
+    QCOMPARE(loaded.error().message, std::string("rank 1 gave up: no model folder /m"));
+    QCOMPARE(loaded.error().remedy, std::string("Copy it."));
+  }
+
+  void aPlanOutOfOrderOrOfAnotherEpochStopsTheWorker_data() {
+    QTest::addColumn<quint64>("epoch");
+    QTest::addColumn<quint64>("step");
+    QTest::newRow("a step was lost") << quint64(kEpoch) << quint64(2);
+    QTest::newRow("another start of the engine") << quint64(kEpoch + 1) << quint64(1);
+  }
+
+  void aPlanOutOfOrderOrOfAnotherEpochStopsTheWorker() {
+    QFETCH(quint64, epoch);
+    QFETCH(quint64, step);
+    auto made = comm::makeLoopbackPeerChannels(kEpoch);
+    FakeModelControl control;
+    FakeLanguageModel model(control, kVocab, kContext);
+    Logger logger(1);
+    Worker worker(*(*made)[1], model, logger);
+    StepPlan plan;
+    plan.epoch = epoch;
+    plan.step = step;
+    QVERIFY((*made)[0]->send(peer_message::kPlan, encode(plan)).ok());
+    const Result<void> done = worker.run();
+    QVERIFY(!done.ok());
+    QCOMPARE(done.error().code, ErrorCode::Internal);
+  }
+};
+
+int main(int argc, char** argv) {
+  int failed = 0;
+  const auto run = [&](auto&& test) { failed += QTest::qExec(&test, argc, argv); };
+  run(SchedulerTest());
+  run(StepPlanTest());
+  run(EngineCoreTest());
+  run(RelayTest());
+  return failed;
+}
+#include "runtime_test.moc"
