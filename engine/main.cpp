@@ -8,6 +8,7 @@
 
 #include "engine/tools/command.h"
 #include "engine/tools/cuda_check_command.h"
+#include "engine/tools/score_command.h"
 #include "engine/tools/version_command.h"
 
 namespace {
@@ -20,6 +21,7 @@ struct Entry {
 
 constexpr std::array kCommands{
     Entry{"cuda-check", "does CUDA load, do two NCCL ranks sum", tandem::tools::cudaCheckCommand},
+    Entry{"score", "the logits of given tokens", tandem::tools::scoreCommand},
     Entry{"version", "print the version", tandem::tools::versionCommand},
 };
 

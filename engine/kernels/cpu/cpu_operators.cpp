@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "engine/kernels/cpu/cpu_operators.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/kernels/cpu/vector_math.h"
+#include "engine/kernels/number_formats.h"
+#include "engine/kernels/top_k.h"
+
+namespace tandem::kernels {
+
+namespace {
+
+/// A view of scratch memory that grows when it must.
+Matrix<float> scratch(std::vector<float>& memory, std::int64_t rows, std::int64_t cols) {
+  memory.resize(std::max(memory.size(), static_cast<std::size_t>(rows * cols)));
+  return {memory.data(), rows, cols};
+}
+
+}  // namespace
+
+double CpuOperators::innerProduct(const float* a, const float* b, std::int64_t count) const {
+  return static_cast<double>(dotProduct(a, b, count));
+}
+
+Matrix<const float> CpuOperators::roundedInput(Matrix<const float> x,
+                                               const WeightMatrix& weight,
+                                               ActivationRounding rounding) {
+  if (rounding == ActivationRounding::None || !weight.isQuantised()) {
+    return x;
+  }
+  const Matrix<float> copy = scratch(rounded_, x.rows, x.cols);
+  for (std::int64_t r = 0; r < x.rows; ++r) {
+    std::copy_n(x.row(r), x.cols, copy.row(r));
+    roundGroupsToE4m3(copy.rowSpan(r), WeightMatrix::kFp8Block);
+  }
+  return copy;
+}
+
+void CpuOperators::linear(Matrix<float> out,
+                          Matrix<const float> x,
+                          const WeightMatrix& weight,
+                          ActivationRounding rounding) {
+  const Matrix<const float> input = roundedInput(x, weight, rounding);
+  // One unpacked row stays in L1 while every input row uses it.
+  pool_.split(weight.rows, [&](std::int64_t part, std::int64_t begin, std::int64_t end) {
+    std::vector<float>& row = unpacked_[static_cast<std::size_t>(part)];
+    row.resize(std::max(row.size(), static_cast<std::size_t>(weight.cols)));
+    for (std::int64_t n = begin; n < end; ++n) {
+      unpackRow(weight, n, row.data());
+      for (std::int64_t r = 0; r < input.rows; ++r) {
+        out.row(r)[n] = dotProduct(input.row(r), row.data(), weight.cols);
+      }
+    }
+  });
+}
+
+void CpuOperators::experts(Matrix<float> out,
+                           Matrix<const float> x,
+                           Matrix<const std::int32_t> picks,
+                           Matrix<const float> weights,
+                           const ExpertWeights& experts,
+                           float limit,
+                           ActivationRounding rounding) {
+  const std::int64_t width = experts.gate.front().rows;
+  for (std::size_t e = 0; e < experts.gate.size(); ++e) {
+    // A member is a (row, choice) pair, so that an expert listed twice counts twice.
+    members_.clear();
+    for (std::int64_t r = 0; r < picks.rows; ++r) {
+      for (std::int64_t j = 0; j < picks.cols; ++j) {
+        if (picks.row(r)[j] == static_cast<std::int32_t>(e)) {
+          members_.push_back(r * picks.cols + j);
+        }
+      }
+    }
+    if (members_.empty()) {
+      continue;
+    }
+    const auto count = static_cast<std::int64_t>(members_.size());
+    const Matrix<float> input = scratch(gathered_, count, x.cols);
+    for (std::int64_t i = 0; i < count; ++i) {
+      const std::int64_t r = members_[static_cast<std::size_t>(i)] / picks.cols;
+      std::copy_n(x.row(r), x.cols, input.row(i));
+    }
+    const Matrix<float> gate = scratch(gate_, count, width);
+    const Matrix<float> up = scratch(up_, count, width);
+    linear(gate, input, experts.gate[e], rounding);
+    linear(up, input, experts.up[e], rounding);
+    for (std::int64_t i = 0; i < count; ++i) {
+      const std::int64_t member = members_[static_cast<std::size_t>(i)];
+      const float weight = weights.row(member / picks.cols)[member % picks.cols];
+      for (std::int64_t c = 0; c < width; ++c) {
+        const float g = std::min(gate.row(i)[c], limit);
+        const float u = std::clamp(up.row(i)[c], -limit, limit);
+        gate.row(i)[c] = g / (1.F + std::exp(-g)) * u * weight;
+      }
+    }
+    const Matrix<float> down = scratch(down_, count, out.cols);
+    linear(down, gate, experts.down[e], rounding);
+    for (std::int64_t i = 0; i < count; ++i) {
+      const std::int64_t r = members_[static_cast<std::size_t>(i)] / picks.cols;
+      addScaled(out.row(r), down.row(i), 1.F, out.cols);
+    }
+  }
+}
+
+void CpuOperators::indexerTopK(Matrix<std::int32_t> chosen,
+                               std::span<std::int32_t> count,
+                               Matrix<const float> q,
+                               Matrix<const float> headWeights,
+                               Matrix<const float> keys,
+                               std::span<const std::int32_t> visible) {
+  pool_.split(q.rows, [&](std::int64_t /*part*/, std::int64_t begin, std::int64_t end) {
+    std::vector<float> scores;
+    std::vector<std::int32_t> order;
+    for (std::int64_t r = begin; r < end; ++r) {
+      const auto row = static_cast<std::size_t>(r);
+      scores.assign(static_cast<std::size_t>(visible[row]), 0.F);
+      for (std::size_t s = 0; s < scores.size(); ++s) {
+        const float* key = keys.row(static_cast<std::int64_t>(s));
+        for (std::int64_t h = 0; h < headWeights.cols; ++h) {
+          scores[s] += headWeights.row(r)[h] *
+                       std::max(dotProduct(q.row(r) + h * keys.cols, key, keys.cols), 0.F);
+        }
+      }
+      count[row] = static_cast<std::int32_t>(std::min<std::int64_t>(chosen.cols, visible[row]));
+      selectTopK({chosen.row(r), static_cast<std::size_t>(count[row])}, scores, order);
+    }
+  });
+}
+
+void CpuOperators::sparseAttention(Matrix<float> out,
+                                   Matrix<const float> q,
+                                   const AttentionKeys& keys,
+                                   std::span<const std::int64_t> positions,
+                                   std::span<const float> sinks) {
+  const std::int64_t dim = keys.window.cols;
+  const float scale = 1.F / std::sqrt(static_cast<float>(dim));
+  pool_.split(q.rows, [&](std::int64_t /*part*/, std::int64_t begin, std::int64_t end) {
+    std::vector<const float*> rows;
+    std::vector<float> logits;
+    for (std::int64_t r = begin; r < end; ++r) {
+      const std::int64_t position = positions[static_cast<std::size_t>(r)];
+      rows.clear();
+      for (std::int64_t p = std::max<std::int64_t>(0, position - keys.windowTokens + 1);
+           p <= position;
+           ++p) {
+        rows.push_back(keys.window.row(p % keys.window.rows));
+      }
+      if (keys.entries.rows > 0) {
+        for (std::int32_t i = 0; i < keys.entryCount[static_cast<std::size_t>(r)]; ++i) {
+          rows.push_back(keys.entries.row(keys.chosen.rows > 0 ? keys.chosen.row(r)[i] : i));
+        }
+      }
+      logits.resize(rows.size());
+      for (std::size_t h = 0; h < sinks.size(); ++h) {
+        const std::int64_t offset = static_cast<std::int64_t>(h) * dim;
+        float largest = sinks[h];
+        for (std::size_t s = 0; s < rows.size(); ++s) {
+          logits[s] = dotProduct(q.row(r) + offset, rows[s], dim) * scale;
+          largest = std::max(largest, logits[s]);
+        }
+        float total = std::exp(sinks[h] - largest);
+        for (float& logit : logits) {
+          logit = std::exp(logit - largest);
+          total += logit;
+        }
+        float* sum = out.row(r) + offset;
+        std::fill_n(sum, dim, 0.F);
+        for (std::size_t s = 0; s < rows.size(); ++s) {
+          addScaled(sum, rows[s], logits[s] / total, dim);
+        }
+      }
+    }
+  });
+}
+
+}  // namespace tandem::kernels

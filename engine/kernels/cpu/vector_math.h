@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The inner loops of the CPU back end: dot products, sums and unpacking, each with one fixed order.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "engine/kernels/weight_matrix.h"
+
+namespace tandem::kernels {
+
+/// Σ a[i] * b[i] in float: 16 partial sums, lane by lane, then added pairwise. The order depends on
+/// the length alone.
+[[nodiscard]] float dotProduct(const float* a, const float* b, std::int64_t count);
+
+/// out[i] += factor * x[i]
+void addScaled(float* out, const float* x, float factor, std::int64_t count);
+
+/// As expandRow of weight_matrix.h, faster, and equal to it for every code but the NaNs.
+void unpackRow(const WeightMatrix& weight, std::int64_t row, float* out);
+
+}  // namespace tandem::kernels

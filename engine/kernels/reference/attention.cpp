@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Reference of the attention core, and of the choices that feed it: indexer and router.
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "engine/kernels/reference/reference_operators.h"
+#include "engine/kernels/top_k.h"
+
+namespace tandem::kernels {
+
+void ReferenceOperators::indexerTopK(Matrix<std::int32_t> chosen,
+                                     std::span<std::int32_t> count,
+                                     Matrix<const float> q,
+                                     Matrix<const float> headWeights,
+                                     Matrix<const float> keys,
+                                     std::span<const std::int32_t> visible) {
+  std::vector<float> scores;
+  std::vector<std::int32_t> order;
+  for (std::int64_t r = 0; r < q.rows; ++r) {
+    const auto row = static_cast<std::size_t>(r);
+    scores.assign(static_cast<std::size_t>(visible[row]), 0.F);
+    for (std::size_t s = 0; s < scores.size(); ++s) {
+      double score = 0;
+      for (std::int64_t h = 0; h < headWeights.cols; ++h) {
+        const double product = innerProduct(q.row(r) + h * keys.cols,
+                                            keys.row(static_cast<std::int64_t>(s)),
+                                            keys.cols);
+        score += static_cast<double>(headWeights.row(r)[h]) * std::max(product, 0.0);
+      }
+      scores[s] = static_cast<float>(score);
+    }
+    count[row] = static_cast<std::int32_t>(std::min<std::int64_t>(chosen.cols, visible[row]));
+    selectTopK({chosen.row(r), static_cast<std::size_t>(count[row])}, scores, order);
+  }
+}
+
+void ReferenceOperators::sparseAttention(Matrix<float> out,
+                                         Matrix<const float> q,
+                                         const AttentionKeys& keys,
+                                         std::span<const std::int64_t> positions,
+                                         std::span<const float> sinks) {
+  const std::int64_t dim = keys.window.cols;
+  const double scale = 1.0 / std::sqrt(static_cast<double>(dim));
+  std::vector<const float*> rows;
+  std::vector<double> logits;
+  std::vector<double> sum(static_cast<std::size_t>(dim));
+  for (std::int64_t r = 0; r < q.rows; ++r) {
+    const std::int64_t position = positions[static_cast<std::size_t>(r)];
+    rows.clear();
+    for (std::int64_t p = std::max<std::int64_t>(0, position - keys.windowTokens + 1);
+         p <= position;
+         ++p) {
+      rows.push_back(keys.window.row(p % keys.window.rows));
+    }
+    if (keys.entries.rows > 0) {
+      for (std::int32_t i = 0; i < keys.entryCount[static_cast<std::size_t>(r)]; ++i) {
+        rows.push_back(keys.entries.row(keys.chosen.rows > 0 ? keys.chosen.row(r)[i] : i));
+      }
+    }
+    for (std::size_t h = 0; h < sinks.size(); ++h) {
+      const std::int64_t offset = static_cast<std::int64_t>(h) * dim;
+      logits.clear();
+      auto largest = static_cast<double>(sinks[h]);
+      for (const float* key : rows) {
+        logits.push_back(innerProduct(q.row(r) + offset, key, dim) * scale);
+        largest = std::max(largest, logits.back());
+      }
+      double total = std::exp(static_cast<double>(sinks[h]) - largest);
+      std::fill(sum.begin(), sum.end(), 0.0);
+      for (std::size_t s = 0; s < rows.size(); ++s) {
+        const double weight = std::exp(logits[s] - largest);
+        total += weight;
+        for (std::int64_t c = 0; c < dim; ++c) {
+          sum[static_cast<std::size_t>(c)] += weight * static_cast<double>(rows[s][c]);
+        }
+      }
+      for (std::int64_t c = 0; c < dim; ++c) {
+        out.row(r)[offset + c] = static_cast<float>(sum[static_cast<std::size_t>(c)] / total);
+      }
+    }
+  }
+}
+
+void ReferenceOperators::route(Matrix<std::int32_t> picks,
+                               Matrix<float> weights,
+                               Matrix<const float> x,
+                               std::span<const TokenId> tokens,
+                               const RouterWeights& router) {
+  // Above this softplus(z) is z to the last bit of a float.
+  constexpr float kLinearFrom = 20.F;
+  const std::int64_t experts = router.gate.rows;
+  std::vector<float> scores(static_cast<std::size_t>(experts));
+  std::vector<float> biased(scores.size());
+  std::vector<std::int32_t> order;
+  for (std::int64_t r = 0; r < x.rows; ++r) {
+    linear({scores.data(), 1, experts}, x.middleRows(r, 1), router.gate, ActivationRounding::None);
+    for (float& score : scores) {
+      score = std::sqrt(score > kLinearFrom ? score : std::log1p(std::exp(score)));
+    }
+    const std::span<std::int32_t> chosen = picks.rowSpan(r);
+    if (router.hashTable.rows > 0) {
+      const std::span<const std::int32_t> listed =
+          router.hashTable.rowSpan(tokens[static_cast<std::size_t>(r)]);
+      std::copy(listed.begin(), listed.end(), chosen.begin());
+    } else {
+      for (std::size_t e = 0; e < scores.size(); ++e) {
+        biased[e] = scores[e] + router.bias[e];
+      }
+      selectTopK(chosen, biased, order);
+    }
+    double total = 0;
+    for (const std::int32_t e : chosen) {
+      total += static_cast<double>(scores[static_cast<std::size_t>(e)]);
+    }
+    for (std::int64_t j = 0; j < picks.cols; ++j) {
+      const float score = scores[static_cast<std::size_t>(chosen[static_cast<std::size_t>(j)])];
+      weights.row(r)[j] = static_cast<float>(static_cast<double>(score) / total *
+                                             static_cast<double>(router.scale));
+    }
+  }
+}
+
+}  // namespace tandem::kernels
