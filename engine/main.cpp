@@ -8,8 +8,11 @@
 
 #include "engine/tools/command.h"
 #include "engine/tools/cuda_check_command.h"
+#include "engine/tools/generate_command.h"
 #include "engine/tools/score_command.h"
+#include "engine/tools/serve_command.h"
 #include "engine/tools/version_command.h"
+#include "engine/tools/worker_command.h"
 
 namespace {
 
@@ -21,8 +24,11 @@ struct Entry {
 
 constexpr std::array kCommands{
     Entry{"cuda-check", "does CUDA load, do two NCCL ranks sum", tandem::tools::cudaCheckCommand},
+    Entry{"generate", "continue given tokens", tandem::tools::generateCommand},
     Entry{"score", "the logits of given tokens", tandem::tools::scoreCommand},
+    Entry{"serve", "rank 0: load, and answer over HTTP", tandem::tools::serveCommand},
     Entry{"version", "print the version", tandem::tools::versionCommand},
+    Entry{"worker", "rank 1: load, and follow rank 0", tandem::tools::workerCommand},
 };
 
 void printUsage(std::FILE* out) {

@@ -4,11 +4,12 @@
 #include <fmt/core.h>
 
 #include "engine/tools/command.h"
+#include "engine/tools/version.h"
 
 namespace tandem::tools {
 
 int versionCommand(int /*argc*/, char** /*argv*/) {
-  fmt::print("tandem-engine {}\n", TANDEM_VERSION);
+  fmt::print("tandem-engine {}\n", kVersion);
   return kExitOk;
 }
 

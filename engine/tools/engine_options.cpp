@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "engine/tools/engine_options.h"
+
+#include <fmt/core.h>
+
+#include <charconv>
+#include <map>
+
+#include <CLI/CLI.hpp>
+
+namespace tandem::tools {
+
+namespace {
+
+const std::map<std::string, api::Numerics> kNumerics{{"exact", api::Numerics::Exact},
+                                                     {"cache", api::Numerics::Cache},
+                                                     {"act", api::Numerics::Act}};
+
+const std::map<std::string, api::BackendChoice> kBackends{
+    {"auto", api::BackendChoice::Auto},
+    {"reference", api::BackendChoice::Reference},
+    {"cpu", api::BackendChoice::Cpu},
+    {"cuda", api::BackendChoice::Cuda}};
+
+}  // namespace
+
+void addModelOptions(CLI::App& app, api::EngineConfig& config) {
+  app.add_option("--model", config.modelFolder, "folder of the checkpoint")->required();
+  app.add_option("--ranks", config.ranks, "tensor parallel ranks")
+      ->check(CLI::Range(1, 2))
+      ->capture_default_str();
+  app.add_option("--numerics", config.numerics, "exact, cache (default) or act")
+      ->transform(CLI::CheckedTransformer(kNumerics));
+  app.add_option("--backend", config.backend, "auto (default), reference, cpu or cuda")
+      ->transform(CLI::CheckedTransformer(kBackends));
+  app.add_option("--threads",
+                 config.threads,
+                 "compute threads of a rank; 0: its share of the cores")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  app.add_option("--context", config.contextTokens, "longest conversation; 0: the model's own")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 24))
+      ->capture_default_str();
+  app.add_option("--chunk", config.prefillChunkTokens, "prompt tokens in one step")
+      ->check(CLI::Range(1, 1 << 16))
+      ->capture_default_str();
+}
+
+std::string parsePeerAddress(const std::string& text, api::PeerConfig& peer) {
+  const std::size_t bracket = text.rfind(']');
+  const std::size_t colon = text.rfind(':');
+  const bool hasPort =
+      colon != std::string::npos && (bracket == std::string::npos || colon > bracket);
+  std::string host = hasPort ? text.substr(0, colon) : text;
+  if (host.size() >= 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
+  }
+  if (host.empty()) {
+    return fmt::format("\"{}\" has no host; write HOST:PORT", text);
+  }
+  if (hasPort) {
+    const std::string digits = text.substr(colon + 1);
+    const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), peer.port);
+    if (parsed.ec != std::errc{} || parsed.ptr != digits.data() + digits.size()) {
+      return fmt::format("\"{}\" has no port from 0 to 65535 after the colon", text);
+    }
+  }
+  peer.host = std::move(host);
+  return {};
+}
+
+const char* numericsName(api::Numerics numerics) {
+  switch (numerics) {
+    case api::Numerics::Exact:
+      return "exact";
+    case api::Numerics::Cache:
+      return "cache";
+    case api::Numerics::Act:
+      return "act";
+  }
+  return "cache";
+}
+
+}  // namespace tandem::tools

@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "engine/tools/head_process.h"
+
+#include <fmt/core.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "engine/comm/metered_communicator.h"
+#include "engine/comm/peer_connection.h"
+#include "engine/comm/socket_communicator.h"
+#include "engine/comm/solo_communicator.h"
+#include "engine/runtime/engine_core.h"
+#include "engine/runtime/peer_messages.h"
+#include "engine/runtime/peer_relay.h"
+#include "engine/runtime/phase_scope.h"
+#include "engine/runtime/self_test.h"
+#include "engine/server/api_routes.h"
+#include "engine/server/http_server.h"
+#include "engine/tokenizer/tokenizer.h"
+#include "engine/tools/command.h"
+#include "engine/tools/engine_options.h"
+#include "engine/tools/event_log.h"
+#include "engine/tools/local_worker.h"
+#include "engine/tools/model_folder.h"
+#include "engine/tools/stop_signals.h"
+#include "engine/tools/version.h"
+
+namespace tandem::tools {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kConnectPatience = 60s;
+constexpr auto kDrainPatience = 20s;
+constexpr auto kStreamGrace = 1s;  // for open answers to get their last bytes out
+constexpr auto kWorkerPatience = 3s;
+
+/// Everything an engine's rank 0 owns, in the order it is taken down from the end.
+class Head {
+ public:
+  Head(const api::EngineConfig& config, const StopSignals& signals)
+      : config_(config),
+        signals_(signals),
+        logger_(0),
+        events_(logger_),
+        memory_(config.ranks) {
+    logger_.addSink(std::make_unique<StderrLogSink>());
+  }
+
+  /// Up to Ready. Fails with Cancelled when a stop signal came first.
+  Result<void> start(const ModelFactory& loadModel);
+
+  /// Serves until the end. Gives the fatal error, if that was the end.
+  std::optional<Error> serve();
+
+  /// Takes everything down; with an error rank 1 is told it.
+  void stop(const std::optional<Error>& error);
+
+ private:
+  Result<void> createCore();
+  Result<void> validate();
+  Result<void> connect();
+  Result<void> loadWeights(const ModelFactory& loadModel);
+  Result<void> makeCache();
+  Result<void> testModel();
+  Result<void> openApi();
+  Result<void> stopRequested() const;
+
+  [[nodiscard]] bool startsWorker() const { return config_.ranks > 1 && config_.peer.host.empty(); }
+
+  api::EngineConfig config_;
+  const StopSignals& signals_;
+  Logger logger_;
+  EventLog events_;
+  runtime::MemoryBoard memory_;
+
+  ModelFolder folder_;
+  std::optional<tokenizer::Tokenizer> tokenizer_;
+  std::unique_ptr<PrivateFolder> secretFolder_;
+  std::unique_ptr<LocalWorker> worker_;
+  std::unique_ptr<comm::PeerChannel> channel_;
+  std::unique_ptr<runtime::PeerRelay> relay_;
+  std::unique_ptr<comm::Communicator> communicator_;
+  std::unique_ptr<comm::MeteredCommunicator> metered_;
+  LoadedModel model_;
+  std::unique_ptr<runtime::LockstepRunner> runner_;
+  std::unique_ptr<runtime::EngineCore> core_;
+  std::unique_ptr<server::HttpServer> http_;
+};
+
+Result<void> Head::start(const ModelFactory& loadModel) {
+  if (const Result<void> created = createCore(); !created) {
+    return created;
+  }
+  const auto steps = {&Head::connect, &Head::validate};
+  for (const auto step : steps) {
+    if (const Result<void> done = (this->*step)(); !done) {
+      return done;
+    }
+  }
+  if (const Result<void> loaded = loadWeights(loadModel); !loaded) {
+    return loaded;
+  }
+  for (const auto step : {&Head::makeCache, &Head::testModel, &Head::openApi}) {
+    if (const Result<void> wanted = stopRequested(); !wanted) {
+      return wanted;
+    }
+    if (const Result<void> done = (this->*step)(); !done) {
+      return done;
+    }
+  }
+  return {};
+}
+
+Result<void> Head::stopRequested() const {
+  if (signals_.pending()) {
+    return Error{ErrorCode::Cancelled, "stopped during the start", ""};
+  }
+  return {};
+}
+
+Result<void> Head::createCore() {
+  runtime::EngineCoreOptions options;
+  options.maxQueuedRequests = config_.maxQueuedRequests;
+  options.scheduler.prefillChunkTokens = config_.prefillChunkTokens;
+  Result<std::unique_ptr<runtime::EngineCore>> core =
+      runtime::EngineCore::create(options, memory_, logger_, events_);
+  if (!core) {
+    return core.error();
+  }
+  core_ = std::move(*core);
+  return {};
+}
+
+/// The folder is looked at first of all, because rank 1 must be told what it holds.
+Result<void> Head::connect() {
+  Result<ModelFolder> folder = inspectModelFolder(config_.modelFolder);
+  if (!folder) {
+    return runtime::PhaseScope(events_, api::Phase::Validate, 0).fail(folder.error());
+  }
+  folder_ = std::move(*folder);
+  if (config_.contextTokens == 0) {
+    config_.contextTokens = folder_.maxContextTokens;
+  }
+  if (config_.threads == 0 && (config_.ranks == 1 || startsWorker())) {
+    const int cores = static_cast<int>(std::thread::hardware_concurrency());
+    config_.threads = std::max(1, cores / config_.ranks);
+  }
+  if (config_.ranks == 1) {
+    runtime::skipPhase(events_, api::Phase::Connect, 0, "one rank");
+    communicator_ = std::make_unique<comm::SoloCommunicator>();
+    metered_ = std::make_unique<comm::MeteredCommunicator>(*communicator_);
+    return {};
+  }
+  runtime::PhaseScope phase(events_, api::Phase::Connect, 0);
+  if (startsWorker()) {
+    Result<std::unique_ptr<PrivateFolder>> secretFolder = PrivateFolder::create();
+    if (!secretFolder) {
+      return phase.fail(secretFolder.error());
+    }
+    secretFolder_ = std::move(*secretFolder);
+    config_.peer.secretFile = secretFolder_->path() / "peer.secret";
+    if (const Result<void> made = comm::PeerSecret::createFile(config_.peer.secretFile); !made) {
+      return phase.fail(made.error());
+    }
+  }
+  Result<comm::PeerSecret> secret = comm::PeerSecret::load(config_.peer.secretFile);
+  if (!secret) {
+    return phase.fail(secret.error());
+  }
+  Result<comm::PeerListener> listener =
+      startsWorker() ? comm::PeerListener::open("127.0.0.1", 0)
+                     : comm::PeerListener::open(config_.peer.host, config_.peer.port);
+  if (!listener) {
+    return phase.fail(listener.error());
+  }
+  if (startsWorker()) {
+    Result<std::unique_ptr<LocalWorker>> worker =
+        LocalWorker::start(config_.modelFolder, listener->port(), config_.peer.secretFile);
+    if (!worker) {
+      return phase.fail(worker.error());
+    }
+    worker_ = std::move(*worker);
+    logger_.info("start", "rank 1 is the local worker with pid {}", worker_->pid());
+  }
+  const comm::PeerCredentials credentials{&*secret, kVersion, {}};
+  const comm::WaitLimit limit{std::chrono::steady_clock::now() + kConnectPatience, signals_.fd()};
+  Result<comm::PeerConnection> connection = listener->accept(credentials, limit, logger_);
+  if (!connection) {
+    return phase.fail(connection.error());
+  }
+  channel_ = std::move(connection->channel);
+  communicator_ = std::make_unique<comm::SocketCommunicator>(std::move(connection->data),
+                                                             0,
+                                                             channel_->health());
+  metered_ = std::make_unique<comm::MeteredCommunicator>(*communicator_);
+  Result<std::unique_ptr<runtime::PeerRelay>> relay =
+      runtime::PeerRelay::create(*channel_, events_, logger_, memory_);
+  if (!relay) {
+    return phase.fail(relay.error());
+  }
+  relay_ = std::move(*relay);
+  const runtime::EpochHello hello{config_.ranks,
+                                  config_.numerics,
+                                  config_.backend,
+                                  config_.threads,
+                                  config_.contextTokens,
+                                  config_.prefillChunkTokens,
+                                  folder_.fingerprint};
+  if (const Result<void> sent =
+          channel_->send(runtime::peer_message::kHello, runtime::encode(hello));
+      !sent) {
+    return phase.fail(sent.error());
+  }
+  phase.end(fmt::format("epoch {:x}", channel_->epoch()));
+  return {};
+}
+
+Result<void> Head::validate() {
+  runtime::PhaseScope phase(events_, api::Phase::Validate, 0);
+  if (config_.contextTokens > folder_.maxContextTokens) {
+    return phase.fail(Error{ErrorCode::OutOfRange,
+                            fmt::format("a context of {} tokens is asked for; the model has {}",
+                                        config_.contextTokens,
+                                        folder_.maxContextTokens),
+                            "Choose a shorter context."});
+  }
+  Result<tokenizer::Tokenizer> tokenizer = tokenizer::Tokenizer::load(config_.modelFolder);
+  if (!tokenizer) {
+    return phase.fail(tokenizer.error());
+  }
+  tokenizer_ = std::move(*tokenizer);
+  phase.end(folder_.name);
+  return {};
+}
+
+Result<void> Head::loadWeights(const ModelFactory& loadModel) {
+  Result<LoadedModel> model = loadModel(ModelRequest{config_, *metered_, events_, logger_});
+  if (!model) {
+    return model.error();
+  }
+  model_ = std::move(*model);
+  logger_.info("start", "back end {}, {}", model_.backend, numericsName(config_.numerics));
+  return relay_ ? relay_->waitUntilLoaded(signals_.fd()) : Result<void>();
+}
+
+/// State is allocated with each request; what must fit is tried once with a whole context.
+Result<void> Head::makeCache() {
+  runtime::PhaseScope phase(events_, api::Phase::Kv, 0);
+  runner_ = std::make_unique<runtime::LockstepRunner>(*model_.model, channel_.get());
+  const Result<runtime::SequenceSlot> slot = runner_->openSequence(config_.contextTokens);
+  if (!slot) {
+    return phase.fail(slot.error());
+  }
+  const std::uint64_t bytes = runner_->local().stateBytes();
+  runner_->closeSequence(*slot);
+  phase.progress(bytes, bytes);
+  phase.end(fmt::format("{} tokens", config_.contextTokens));
+  runtime::skipPhase(events_, api::Phase::Graphs, 0, "the CPU back ends record no graphs");
+  return {};
+}
+
+Result<void> Head::testModel() {
+  runtime::PhaseScope phase(events_, api::Phase::SelfTest, 0);
+  const Result<std::string> tested = runtime::selfTest(*runner_, config_.contextTokens);
+  if (!tested) {
+    return phase.fail(channel_ ? channel_->health()->explain(tested.error()) : tested.error());
+  }
+  phase.end(*tested);
+  return {};
+}
+
+Result<void> Head::openApi() {
+  runtime::PhaseScope phase(events_, api::Phase::Api, 0);
+  api::EngineInfo info;
+  info.modelName = folder_.name;
+  info.contextTokens = config_.contextTokens;
+  info.vocabSize = model_.model->vocabSize();
+  info.ranks = config_.ranks;
+  info.backend = model_.backend;
+  info.numerics = numericsName(config_.numerics);
+  info.fingerprint = fmt::format("{}-{}", kVersion, folder_.fingerprint.substr(0, 8));
+  core_->start(*runner_, std::move(info), metered_.get());
+  const server::RouteContext context{*core_,
+                                     *tokenizer_,
+                                     logger_,
+                                     tokenizer::ChatDialect::V4Flash,
+                                     config_.defaultThinking};
+  Result<std::unique_ptr<server::HttpServer>> http =
+      server::HttpServer::start(config_.http,
+                                server::ServerOptions{},
+                                server::apiRouter(context),
+                                logger_);
+  if (!http) {
+    return phase.fail(http.error());
+  }
+  http_ = std::move(*http);
+  phase.end(http_->endpoint());
+  core_->announceReady(http_->endpoint());
+  return {};
+}
+
+std::optional<Error> Head::serve() {
+  bool draining = false;
+  while (true) {
+    std::array<pollfd, 3> entries{
+        pollfd{core_->endedFd(), POLLIN, 0},
+        pollfd{signals_.fd(), POLLIN, 0},
+        pollfd{worker_ && !draining ? worker_->endedFd() : -1, POLLIN, 0}};
+    if (::poll(entries.data(), entries.size(), -1) < 0 && errno == EINTR) {
+      continue;
+    }
+    if (entries[0].revents != 0) {
+      return core_->failure();
+    }
+    if (entries[1].revents != 0) {
+      const char* name = signals_.take();
+      // The second signal is from somebody who does not want to wait for open answers.
+      logger_.info("engine", "{}: {}", name, draining ? "stopping now" : "draining");
+      core_->drain(draining ? 0s : kDrainPatience);
+      draining = true;
+    }
+    if (entries[2].revents != 0) {
+      const std::string end = worker_->waitForEnd(0s);
+      core_->fail(Error{ErrorCode::Unavailable,
+                        fmt::format("rank 1 is lost: the local worker ended with {}", end),
+                        "The lines above may say why; start the engine again."});
+      worker_.reset();
+    }
+  }
+}
+
+void Head::stop(const std::optional<Error>& error) {
+  if (error && core_) {
+    core_->fail(*error);
+  } else if (core_) {
+    core_->drain(0s);
+  }
+  if (http_) {
+    http_->stop(kStreamGrace);
+    http_.reset();
+  }
+  if (channel_) {
+    channel_->goodbye(error);
+  }
+  core_.reset();
+  if (worker_ && worker_->waitForEnd(kWorkerPatience).empty()) {
+    logger_.warning("engine",
+                    "the worker did not end in {} s and is killed",
+                    kWorkerPatience.count());
+  }
+}
+
+}  // namespace
+
+int runHead(const api::EngineConfig& config, const ModelFactory& loadModel) {
+  Result<StopSignals> signals = StopSignals::create();
+  if (!signals) {
+    fmt::print(stderr, "tandem-engine serve: {}\n", signals.error().text());
+    return kExitFatal;
+  }
+  Head head(config, *signals);
+  std::optional<Error> failure;
+  if (const Result<void> started = head.start(loadModel); !started) {
+    failure = started.error();
+  } else {
+    failure = head.serve();
+  }
+  if (failure && failure->code == ErrorCode::Cancelled && signals->pending()) {
+    failure.reset();
+  }
+  head.stop(failure);
+  if (failure) {
+    fmt::print(stderr, "tandem-engine serve: {}\n", failure->text());
+    return kExitFatal;
+  }
+  return kExitOk;
+}
+
+}  // namespace tandem::tools

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The ModelFactory of the product: DeepSeek-V4 on the back end that was asked for.
+#pragma once
+
+#include "engine/tools/model_factory.h"
+
+namespace tandem::tools {
+
+/// Loads this rank's share and reports the phases weights and mtp.
+/// Fails    Unavailable for a back end this build or machine does not have; as DeepseekV4::load.
+Result<LoadedModel> loadModel(const ModelRequest& request);
+
+}  // namespace tandem::tools
