@@ -116,7 +116,8 @@ std::int64_t countMtpModules(const Catalogue& catalogue) {
 bool dtypeFits(const TensorPlan& plan, DType stored) {
   switch (plan.role) {
     case TensorRole::Plain:
-      return stored == plan.dtype;
+      // Fine-tuned checkpoints are often saved in BF16 throughout; widening loses nothing.
+      return stored == plan.dtype || (plan.dtype == DType::F32 && stored == DType::Bf16);
     case TensorRole::Table:
       return stored == DType::I64 || stored == DType::I32;
     case TensorRole::Fp8Weight:
@@ -331,6 +332,20 @@ Result<HostTensor> narrowTable(const TensorPlan& plan,
   return table;
 }
 
+/// BF16 as F32, in the shape of the rank's slice.
+Result<HostTensor> widen(const TensorPlan& plan, const HostTensor& narrow, const Cut& cut) {
+  Result<HostTensor> wide = allocate(plan, DType::F32, cut);
+  if (!wide) {
+    return wide;
+  }
+  const std::span<const std::uint16_t> in = narrow.as<std::uint16_t>();
+  for (std::size_t i = 0; i < in.size(); ++i) {
+    const std::uint32_t bits = std::uint32_t{in[i]} << 16U;
+    std::memcpy(wide->data.get() + i * sizeof bits, &bits, sizeof bits);
+  }
+  return wide;
+}
+
 }  // namespace
 
 const HostTensor& WeightSet::tensor(const std::string& name) const {
@@ -361,15 +376,16 @@ Result<WeightSet> loadWeights(const fs::path& folder,
   std::vector<const TensorPlan*> order;
   order.reserve(plan.size());
   std::uint64_t totalBytes = 0;
-  for (const TensorPlan& tensor : plan) {
-    order.push_back(&tensor);
-    const Cut cut = cutFor(tensor, shard);
-    totalBytes += static_cast<std::uint64_t>(
-        (cut.rowEnd - cut.rowBegin) * (cut.columnEnd - cut.columnBegin) * dtypeBytes(tensor.dtype));
-  }
   const auto placeOf = [&](const TensorPlan* tensor) {
     return catalogue->tensors.at(tensor->name);
   };
+  for (const TensorPlan& tensor : plan) {
+    order.push_back(&tensor);
+    const Cut cut = cutFor(tensor, shard);
+    totalBytes +=
+        static_cast<std::uint64_t>((cut.rowEnd - cut.rowBegin) * (cut.columnEnd - cut.columnBegin) *
+                                   dtypeBytes(placeOf(&tensor).tensor->dtype));
+  }
   std::sort(order.begin(), order.end(), [&](const TensorPlan* a, const TensorPlan* b) {
     const Catalogue::Place placeA = placeOf(a);
     const Catalogue::Place placeB = placeOf(b);
@@ -395,9 +411,11 @@ Result<WeightSet> loadWeights(const fs::path& folder,
     doneBytes += host->bytes;
     if (tensor.role == TensorRole::Table) {
       host = narrowTable(tensor, *host, config.nRoutedExperts);
-      if (!host) {
-        return host.error();
-      }
+    } else if (tensor.dtype == DType::F32 && host->dtype == DType::Bf16) {
+      host = widen(tensor, *host, cut);
+    }
+    if (!host) {
+      return host.error();
     }
     weights.bytes_ += host->bytes;
     weights.tensors_.emplace(tensor.name, std::move(*host));
