@@ -3,29 +3,13 @@
 #pragma once
 
 #include <memory>
-#include <string>
 #include <string_view>
 #include <vector>
 
-#include "engine/base/result.h"
+#include "engine/tokenizer/declared_tool.h"
+#include "engine/tokenizer/output_event.h"
 
 namespace tandem::tokenizer {
-
-/// What the parser knows of a tool that the request declared: decides what may be recovered.
-struct DeclaredTool {
-  struct Property {
-    std::string name;
-    bool isString = false;  // its schema has "type": "string"
-  };
-  std::string name;
-  std::vector<Property> properties;
-  std::vector<std::string> required;
-};
-
-/// Reads the declared tools from a request's `tools` array. Kinds other than function are left out.
-///
-/// Fails   InvalidArgument when `toolsJson` is not an array of objects
-Result<std::vector<DeclaredTool>> declaredTools(std::string_view toolsJson);
 
 struct OutputParserOptions {
   bool thinking = false;  // the prompt ended with <think>
@@ -37,26 +21,6 @@ struct OutputParserOptions {
 enum class EndOfOutput {
   Stop,    // the model ended its turn, or a stop string did
   Length,  // the token limit
-};
-
-struct OutputEvent {
-  enum class Kind {
-    Reasoning,        // text
-    Content,          // text
-    ToolCallBegin,    // index, name. The caller issues the id
-    ToolCallDelta,    // index, text: more of the arguments' JSON; every piece is final
-    ToolCallEnd,      // index: the pieces form one JSON object
-    ToolCallDropped,  // index: begun, but the text ended or broke before the call was whole
-    Malformed,        // text: markup that made no sense. For the log, never for a client
-    Finish,           // text: finish_reason, "stop", "length" or "tool_calls"; always the last
-  };
-
-  Kind kind = Kind::Content;
-  int index = 0;     // counts from 0
-  std::string name;  // ToolCallBegin
-  std::string text;
-
-  bool operator==(const OutputEvent&) const = default;
 };
 
 /// One answer's parser. Any chunking of a text gives the same result once deltas are joined.
@@ -83,45 +47,5 @@ class OutputParser {
   class Machine;
   std::unique_ptr<Machine> machine_;
 };
-
-struct ParsedToolCall {
-  std::string name;
-  std::string argumentsJson;
-
-  bool operator==(const ParsedToolCall&) const = default;
-};
-
-/// A whole answer: the events joined, dropped calls left out.
-struct ParsedOutput {
-  std::string reasoning;
-  std::string content;
-  std::vector<ParsedToolCall> toolCalls;
-  std::string finishReason;
-  std::vector<std::string> malformed;
-
-  bool operator==(const ParsedOutput&) const = default;
-};
-
-/// Joins the events of one answer as they come.
-class OutputCollector {
- public:
-  void add(const std::vector<OutputEvent>& events);
-
-  /// Valid after the Finish event.
-  [[nodiscard]] ParsedOutput take();
-
- private:
-  struct OpenCall {
-    ParsedToolCall call;
-    bool whole = false;
-  };
-  ParsedOutput output_;
-  std::vector<OpenCall> calls_;
-};
-
-/// Parses a whole answer by the official grammar, which forgives nothing.
-///
-/// Fails   InvalidArgument at the first deviation, with its byte offset
-Result<ParsedOutput> parseStrictly(std::string_view text, bool thinking);
 
 }  // namespace tandem::tokenizer
