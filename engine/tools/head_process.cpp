@@ -41,8 +41,9 @@ using namespace std::chrono_literals;
 
 constexpr auto kConnectPatience = 60s;
 constexpr auto kDrainPatience = 20s;
-constexpr auto kStreamGrace = 1s;  // for open answers to get their last bytes out
-constexpr auto kWorkerPatience = 3s;
+constexpr auto kStreamGrace = 500ms;  // for open answers to get their last bytes out
+constexpr auto kWorkerPatience = 3s;  // after a goodbye
+constexpr auto kObituaryPatience = 200ms;
 
 /// Everything an engine's rank 0 owns, in the order it is taken down from the end.
 class Head {
@@ -74,6 +75,7 @@ class Head {
   Result<void> testModel();
   Result<void> openApi();
   Result<void> stopRequested() const;
+  std::optional<Error> withObituary(std::optional<Error> failure);
 
   [[nodiscard]] bool startsWorker() const { return config_.ranks > 1 && config_.peer.host.empty(); }
 
@@ -198,6 +200,8 @@ Result<void> Head::connect() {
   if (!connection) {
     return phase.fail(connection.error());
   }
+  // Nobody needs the secret of a local pair any more; whatever happens, it does not stay behind.
+  secretFolder_.reset();
   channel_ = std::move(connection->channel);
   communicator_ = std::make_unique<comm::SocketCommunicator>(std::move(connection->data),
                                                              0,
@@ -312,15 +316,13 @@ Result<void> Head::openApi() {
 std::optional<Error> Head::serve() {
   bool draining = false;
   while (true) {
-    std::array<pollfd, 3> entries{
-        pollfd{core_->endedFd(), POLLIN, 0},
-        pollfd{signals_.fd(), POLLIN, 0},
-        pollfd{worker_ && !draining ? worker_->endedFd() : -1, POLLIN, 0}};
+    std::array<pollfd, 2> entries{pollfd{core_->endedFd(), POLLIN, 0},
+                                  pollfd{signals_.fd(), POLLIN, 0}};
     if (::poll(entries.data(), entries.size(), -1) < 0 && errno == EINTR) {
       continue;
     }
     if (entries[0].revents != 0) {
-      return core_->failure();
+      return withObituary(core_->failure());
     }
     if (entries[1].revents != 0) {
       const char* name = signals_.take();
@@ -329,14 +331,17 @@ std::optional<Error> Head::serve() {
       core_->drain(draining ? 0s : kDrainPatience);
       draining = true;
     }
-    if (entries[2].revents != 0) {
-      const std::string end = worker_->waitForEnd(0s);
-      core_->fail(Error{ErrorCode::Unavailable,
-                        fmt::format("rank 1 is lost: the local worker ended with {}", end),
-                        "The lines above may say why; start the engine again."});
-      worker_.reset();
+  }
+}
+
+/// A lost connection says little about a local worker; how its process ended says more.
+std::optional<Error> Head::withObituary(std::optional<Error> failure) {
+  if (failure && failure->code == ErrorCode::Unavailable && worker_) {
+    if (const std::string end = worker_->waitForEnd(kObituaryPatience); !end.empty()) {
+      failure->message += fmt::format(" (the local worker ended with {})", end);
     }
   }
+  return failure;
 }
 
 void Head::stop(const std::optional<Error>& error) {
@@ -353,7 +358,8 @@ void Head::stop(const std::optional<Error>& error) {
     channel_->goodbye(error);
   }
   core_.reset();
-  if (worker_ && worker_->waitForEnd(kWorkerPatience).empty()) {
+  // After a failure it is killed at once: what is left of it may hold a port or the memory.
+  if (worker_ && !error && worker_->waitForEnd(kWorkerPatience).empty()) {
     logger_.warning("engine",
                     "the worker did not end in {} s and is killed",
                     kWorkerPatience.count());

@@ -50,9 +50,6 @@ class LocalWorker {
 
   [[nodiscard]] pid_t pid() const { return pid_; }
 
-  /// Polls readable once it has ended.
-  [[nodiscard]] int endedFd() const { return pidFd_.get(); }
-
   /// Waits for its end. Gives "exit code 75" or "signal 9", or "" if it still runs.
   std::string waitForEnd(std::chrono::milliseconds patience);
 

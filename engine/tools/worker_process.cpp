@@ -12,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "engine/base/clock.h"
 #include "engine/base/event_fd.h"
 #include "engine/base/thread_name.h"
 #include "engine/comm/peer_connection.h"
@@ -112,6 +113,7 @@ Result<void> checkFolder(const api::EngineConfig& config,
 Result<void> loadAndFollow(const api::EngineConfig& told,
                            comm::PeerChannel& channel,
                            FileDescriptor data,
+                           api::EventSink& events,
                            Logger& logger,
                            const ModelFactory& loadModel) {
   const Result<runtime::EpochHello> hello = awaitHello(channel);
@@ -119,7 +121,6 @@ Result<void> loadAndFollow(const api::EngineConfig& told,
     return hello.error();
   }
   const api::EngineConfig config = obey(told, *hello);
-  runtime::PeerEventSink events(channel);
   if (const Result<void> same = checkFolder(config, *hello, events); !same) {
     return same;
   }
@@ -131,10 +132,26 @@ Result<void> loadAndFollow(const api::EngineConfig& told,
   return runtime::Worker(channel, *loaded->model, logger).run();
 }
 
+/// Rank 1 can only tell of the connecting once it is connected.
+void reportConnect(api::EventSink& events, std::int64_t beganNs, std::int64_t beganWallMs) {
+  api::PhaseEvent event;
+  event.phase = api::Phase::Connect;
+  event.rank = 1;
+  event.monotonicNs = beganNs;
+  event.wallMs = beganWallMs;
+  events.phase(event);
+  event.kind = api::PhaseEventKind::End;
+  event.monotonicNs = monotonicNanoseconds();
+  event.wallMs = wallMilliseconds();
+  events.phase(event);
+}
+
+/// `told` becomes true once rank 0 knows of the failure.
 Result<void> work(const api::EngineConfig& config,
                   const StopSignals& signals,
                   Logger& logger,
-                  const ModelFactory& loadModel) {
+                  const ModelFactory& loadModel,
+                  bool& told) {
   const Result<comm::PeerSecret> secret = comm::PeerSecret::load(config.peer.secretFile);
   if (!secret) {
     return secret.error();
@@ -144,6 +161,8 @@ Result<void> work(const api::EngineConfig& config,
     return done.error();
   }
   const comm::PeerCredentials credentials{&*secret, kVersion, {}};
+  const std::int64_t beganNs = monotonicNanoseconds();
+  const std::int64_t beganWallMs = wallMilliseconds();
   const comm::WaitLimit limit{std::chrono::steady_clock::now() + kConnectPatience, signals.fd()};
   Result<comm::PeerConnection> connection =
       comm::connectToRank0(config.peer.host, config.peer.port, credentials, limit);
@@ -153,10 +172,13 @@ Result<void> work(const api::EngineConfig& config,
   // Shared with the logger, whose last lines still go to rank 0.
   const std::shared_ptr<comm::PeerChannel> channel = std::move(connection->channel);
   logger.addSink(std::make_unique<runtime::PeerLogSink>(channel));
+  runtime::PeerEventSink events(*channel);
+  reportConnect(events, beganNs, beganWallMs);
   const SignalWatch watch(signals, *done, *channel);
   Result<void> ended =
-      loadAndFollow(config, *channel, std::move(connection->data), logger, loadModel);
+      loadAndFollow(config, *channel, std::move(connection->data), events, logger, loadModel);
   if (!ended) {
+    told = !channel->health()->failed();
     channel->goodbye(ended.error());
   }
   return ended;
@@ -170,13 +192,17 @@ int runWorker(const api::EngineConfig& config, WorkerLog log, const ModelFactory
   if (log == WorkerLog::Stderr) {
     logger.addSink(std::make_unique<StderrLogSink>());
   }
+  bool told = false;
   const Result<void> ended =
-      signals ? work(config, *signals, logger, loadModel) : Result<void>(signals.error());
+      signals ? work(config, *signals, logger, loadModel, told) : Result<void>(signals.error());
   const bool asked = !ended && ended.error().code == ErrorCode::Cancelled && signals->pending();
   if (ended || asked) {
     return kExitOk;
   }
-  fmt::print(stderr, "tandem-engine worker: {}\n", ended.error().text());
+  // Rank 0 prints what it was told; beside it on one terminal the same line twice would confuse.
+  if (!told || log == WorkerLog::Stderr) {
+    fmt::print(stderr, "tandem-engine worker: {}\n", ended.error().text());
+  }
   return kExitFatal;
 }
 
