@@ -55,6 +55,7 @@ class StreamedAnswer final : public ChatAnswer {
       step.bytes = writer_.role();
     }
     step.bytes += writer_.events(progress);
+    step.more = progress.more;
     if (progress.finish) {
       const ReplyFinish& finish = *progress.finish;
       step.bytes += finish.error ? ChunkWriter::error(fromError(*finish.error))
@@ -83,6 +84,7 @@ class WholeAnswer final : public ChatAnswer {
       std::visit([this](auto& part) { add(part); }, event);
     }
     Step step;
+    step.more = progress.more;
     if (progress.finish) {
       step.done = true;
       step.response = progress.finish->error ? errorResponse(fromError(*progress.finish->error))

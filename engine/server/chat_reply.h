@@ -60,6 +60,7 @@ struct ReplyProgress {
   ReplyUsage usage;
   api::RequestTimings timings;
   std::optional<ReplyFinish> finish;
+  bool more = false;  // there is more already: look again without waiting
 };
 
 struct ReplyToolCall {

@@ -14,8 +14,8 @@ std::vector<Route> chatRoutes(const RouteContext& context) {
                                                            context.tokenizer,
                                                            context.dialect,
                                                            context.logger);
-  const Handler complete = [service,
-                            thinking = context.defaultThinking](RouteRequest request) -> Answer {
+  const Handler complete =
+      [service, thinking = context.defaultThinking](const RouteRequest& request) -> Answer {
     ApiResult<ChatRequest> chat = parseChatRequest(request.body, thinking);
     if (!chat) {
       return errorResponse(chat.error());

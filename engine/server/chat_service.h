@@ -33,14 +33,14 @@ class ChatService {
   ///
   /// Fails    503 while the engine is loading or stopping; 400 context_length_exceeded when the
   ///          prompt leaves no room for a token; 429 when the queue is full
-  ApiResult<std::unique_ptr<LiveAnswer>> begin(ChatRequest request) const;
+  [[nodiscard]] ApiResult<std::unique_ptr<LiveAnswer>> begin(ChatRequest request) const;
 
  private:
   struct Prompt {
     std::vector<TokenId> tokens;
     std::string forcedPrefix;  // the end of the prompt that belongs to the answer
   };
-  ApiResult<Prompt> encode(const ChatRequest& request) const;
+  [[nodiscard]] ApiResult<Prompt> encode(const ChatRequest& request) const;
 
   api::EngineClient& engine_;
   const tokenizer::Tokenizer& tokenizer_;

@@ -32,6 +32,7 @@ namespace {
 constexpr std::size_t kReadBytes = 16 * kKiB;
 constexpr std::size_t kMaxPipelinedBytes = 64 * kKiB;  // kept while an answer is being made
 constexpr std::chrono::milliseconds kLinger{2000};     // for the client to read a refusal
+constexpr int kSendBufferBytes = 256 * 1024;           // in the kernel: a stalled client shows soon
 
 /// Completion token: resumes the coroutine with the error in `problem` instead of throwing it.
 auto into(error_code& problem) {
@@ -120,6 +121,7 @@ Connection::Connection(asio::ip::tcp::socket socket, const ConnectionContext& co
       context_(context) {
   error_code ignored;  // a socket that is gone already shows at the first read
   stream_.socket().set_option(asio::ip::tcp::no_delay(true), ignored);
+  stream_.socket().set_option(asio::socket_base::send_buffer_size(kSendBufferBytes), ignored);
 }
 
 void Connection::start(std::function<void()> onEnd) {
@@ -418,6 +420,10 @@ asio::awaitable<bool> Connection::drive(Exchange& exchange, LiveAnswer& answer) 
     }
     if (step.done) {
       co_return true;
+    }
+    if (step.more) {
+      co_await asio::post(stream_.get_executor(), asio::use_awaitable);
+      continue;
     }
     if (!waitingForAnswer_) {
       waitingForAnswer_ = true;

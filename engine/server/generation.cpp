@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <array>
 #include <span>
 #include <string_view>
@@ -65,25 +66,37 @@ Generation::~Generation() {
 
 ReplyProgress Generation::advance() {
   ReplyProgress progress;
-  std::optional<api::RequestOutput> piece;
-  if (!finished_) {
-    piece = queue_->pop();
+  if (!finished_ && !piece_) {
+    piece_ = queue_->pop();
+    read_ = 0;
   }
-  if (piece) {
-    usage_.tokens = piece->usage;
-    timings_ = piece->timings;
+  if (piece_) {
+    usage_.tokens = piece_->usage;
+    timings_ = piece_->timings;
     if (!options_.forcedPrefix.empty()) {
       addEvents(parser_.push(std::exchange(options_.forcedPrefix, "")), progress);
     }
-    addTokens(piece->tokens, progress);
-    finish(*piece, progress);
+    const auto rest = std::span<const TokenId>(piece_->tokens).subspan(read_);
+    const auto turn = rest.first(std::min(rest.size(), kTokensPerTurn));
+    addTokens(turn, progress);
+    read_ += turn.size();
+    if (ended()) {
+      cutShort(progress);
+    } else if (turn.size() < rest.size()) {
+      progress.more = true;
+    } else {
+      finish(*piece_, progress);
+    }
+    if (!progress.more) {
+      piece_.reset();
+    }
   }
   progress.usage = usage_;
   progress.timings = timings_;
   return progress;
 }
 
-void Generation::addTokens(const std::vector<TokenId>& tokens, ReplyProgress& progress) {
+void Generation::addTokens(std::span<const TokenId> tokens, ReplyProgress& progress) {
   for (const TokenId token : tokens) {
     if (ended()) {
       return;
@@ -161,13 +174,14 @@ void Generation::endText(EndOfOutput end, ReplyProgress& progress) {
   addContent(stops_.flush(), progress);
 }
 
+/// The answer is whole although the model would go on.
+void Generation::cutShort(ReplyProgress& progress) {
+  engine_.cancel(options_.id);
+  finished_ = true;
+  progress.finish = ReplyFinish{callsEnded_ ? "tool_calls" : "stop", {}};
+}
+
 void Generation::finish(const api::RequestOutput& piece, ReplyProgress& progress) {
-  if (ended()) {
-    engine_.cancel(options_.id);
-    finished_ = true;
-    progress.finish = ReplyFinish{callsEnded_ ? "tool_calls" : "stop", {}};
-    return;
-  }
   if (!piece.finish) {
     return;
   }

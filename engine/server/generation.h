@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,10 @@ class Generation {
   [[nodiscard]] int readyFd() const { return queue_->readyFd(); }
   [[nodiscard]] const std::string& id() const { return options_.id; }
 
+  /// Reads at most this many tokens in one advance(): what piled up while a client was slow must
+  /// not keep the thread from the others.
+  static constexpr std::size_t kTokensPerTurn = 512;
+
   /// What the engine has given since the last call. Never blocks; gives nothing after `finish`.
   ReplyProgress advance();
 
@@ -50,10 +55,11 @@ class Generation {
   [[nodiscard]] const api::RequestTimings& timings() const { return timings_; }
 
  private:
-  void addTokens(const std::vector<TokenId>& tokens, ReplyProgress& progress);
+  void addTokens(std::span<const TokenId> tokens, ReplyProgress& progress);
   void addEvents(std::vector<tokenizer::OutputEvent> events, ReplyProgress& progress);
   void addContent(const std::string& text, ReplyProgress& progress);
   void endText(tokenizer::EndOfOutput end, ReplyProgress& progress);
+  void cutShort(ReplyProgress& progress);
   void finish(const api::RequestOutput& piece, ReplyProgress& progress);
   [[nodiscard]] bool ended() const { return stops_.matched() || callsEnded_; }
 
@@ -66,6 +72,8 @@ class Generation {
   bool reasoning_;  // tokens still belong to the reasoning
   tokenizer::OutputParser parser_;
   StopMatcher stops_;
+  std::optional<api::RequestOutput> piece_;  // the engine's newest, until its tokens are read
+  std::size_t read_ = 0;                     // of piece_->tokens
   ReplyUsage usage_;
   api::RequestTimings timings_;
   bool callsEnded_ = false;  // no further call is wanted

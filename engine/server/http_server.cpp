@@ -42,7 +42,7 @@ void nameThisThread(const char* name) {
 class HttpServer::Impl {
  public:
   Impl(ListenSocket socket,
-       std::string host,
+       const std::string& host,
        const ServerOptions& options,
        ApiKeys keys,
        Router router,
@@ -71,6 +71,7 @@ class HttpServer::Impl {
     });
   }
 
+  // NOLINTNEXTLINE(bugprone-exception-escape): only for want of memory, which ends the process
   ~Impl() { stop(std::chrono::milliseconds{0}); }
 
   Impl(const Impl&) = delete;

@@ -91,7 +91,7 @@ bool JsonField::boolean() const {
 
 double JsonField::number(double low, double high) const {
   const double number = value_ == nullptr ? std::nan("") : asDouble(*value_);
-  if (std::isnan(number)) {
+  if (value_ == nullptr || std::isnan(number)) {
     expected("a number");
     return low;
   }
@@ -104,7 +104,7 @@ double JsonField::number(double low, double high) const {
 
 std::int64_t JsonField::integer(std::int64_t low, std::int64_t high) const {
   const double number = value_ == nullptr ? std::nan("") : asDouble(*value_);
-  if (std::isnan(number) || std::floor(number) != number) {
+  if (value_ == nullptr || std::isnan(number) || std::floor(number) != number) {
     expected("a whole number");
     return low;
   }
@@ -147,7 +147,7 @@ const JsonValue& JsonField::object() const {
   return *value_;
 }
 
-std::string JsonField::stringOr(std::string otherwise) const {
+std::string JsonField::stringOr(const std::string& otherwise) const {
   return present() ? string() : otherwise;
 }
 

@@ -39,7 +39,7 @@ class JsonField {
   [[nodiscard]] const tokenizer::JsonValue& object() const;
 
   /// As above for optional fields: `otherwise` when absent or null.
-  [[nodiscard]] std::string stringOr(std::string otherwise) const;
+  [[nodiscard]] std::string stringOr(const std::string& otherwise) const;
   [[nodiscard]] bool booleanOr(bool otherwise) const;
   [[nodiscard]] double numberOr(double otherwise, double low, double high) const;
 

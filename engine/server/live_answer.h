@@ -22,6 +22,7 @@ class LiveAnswer {
     std::string bytes;
     std::optional<HttpResponse> response;
     bool done = false;
+    bool more = false;  // call again without waiting, but let others have a turn
   };
 
   virtual ~LiveAnswer() = default;
@@ -32,7 +33,7 @@ class LiveAnswer {
   /// Polls readable when advance() has something. Owned by the answer.
   [[nodiscard]] virtual int readyFd() const = 0;
 
-  /// Never blocks.
+  /// Never blocks, and does little at a time.
   virtual Step advance() = 0;
 
   /// One line for the access log, about what was generated so far.

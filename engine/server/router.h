@@ -21,7 +21,7 @@ struct RouteRequest {
   std::string body;
 };
 
-using Handler = std::function<Answer(RouteRequest)>;
+using Handler = std::function<Answer(const RouteRequest&)>;
 
 enum class Access { Open, NeedsKey };
 

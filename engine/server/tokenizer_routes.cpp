@@ -33,7 +33,7 @@ HttpResponse tokenize(const RouteContext& context, const std::string& body) {
   const JsonField fields(*document, problem);
   (void)fields.object();
   const JsonField text = fields["content"].present() ? fields["content"] : fields["prompt"];
-  const std::string content = text.string();
+  const std::string& content = text.string();
   const bool special = fields["parse_special"].booleanOr(true);
   if (problem) {
     return errorResponse(*problem);

@@ -32,7 +32,17 @@ std::size_t numberOf(std::string_view text, int base) {
 }  // namespace
 
 RawHttpClient::RawHttpClient(std::uint16_t port)
+    : RawHttpClient(port, 0) {}
+
+RawHttpClient::RawHttpClient(std::uint16_t port, int receiveBufferBytes)
     : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  if (receiveBufferBytes > 0) {
+    ::setsockopt(socket_.get(),
+                 SOL_SOCKET,
+                 SO_RCVBUF,
+                 &receiveBufferBytes,
+                 sizeof receiveBufferBytes);
+  }
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);

@@ -23,6 +23,9 @@ class RawHttpClient {
  public:
   explicit RawHttpClient(std::uint16_t port);
 
+  /// With a receive buffer of about that size, so that a reader who stops is felt soon.
+  RawHttpClient(std::uint16_t port, int receiveBufferBytes);
+
   [[nodiscard]] bool send(std::string_view bytes);
 
   /// Sends a request with a Host header and, if there is a body, its length.

@@ -353,12 +353,12 @@ class HttpServerTest : public QObject {
 
   void aClientThatReadsNothingIsGivenUpAndStallsNobody() {
     FakeReply reply = saysForever();
-    reply.tokensPerPiece = 4096;  // fills the socket's buffers in a few seconds
+    reply.tokensPerPiece = 512;  // fills the socket's buffers in a second or two
     ServerOptions options;
     options.writeTimeout = 500ms;
     Stand stand(tokenizer_, reply, options);
     stand.engine.setContextTokens(1'000'000'000);
-    RawHttpClient lazy(stand.port());
+    RawHttpClient lazy(stand.port(), 4096);
     QVERIFY(lazy.request("POST", kChat, chatBody(R"("stream":true)")));
     QVERIFY(comesTrue([&] { return stand.engine.live() == 1; }));
     const RawResponse other = stand.post(chatBody(R"("max_tokens":8)"));

@@ -102,6 +102,27 @@ class GenerationTest : public QObject {
     }
   }
 
+  void whatPiledUpIsReadInTurns() {
+    FakeReply reply;
+    reply.text = std::string(Generation::kTokensPerTurn * 2 + 10, 'x');
+    reply.tokensPerPiece = reply.text.size();
+    FakeEngine engine(tokenizer_, [&reply](const std::string&) { return reply; });
+    api::TokenRequest request;
+    request.id = "r1";
+    request.prompt = {0};
+    Generation generation(engine, tokenizer_, logger_, *engine.submit(request), options());
+    Whole whole;
+    int turns = 0;
+    while (!whole.finish) {
+      const ReplyProgress progress = generation.advance();
+      turns += progress.events.empty() ? 0 : 1;
+      QCOMPARE(progress.more, turns == 1 || turns == 2);
+      whole.add(progress);
+    }
+    QCOMPARE(turns, 3);
+    QCOMPARE(whole.content, reply.text);
+  }
+
   void reasoningTokensAreCountedUpToTheEndMarker() {
     FakeReply reply;
     reply.text = "abcde</think>xyz";
