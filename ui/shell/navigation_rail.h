@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The left rail: the pages by icon and word, and the look of the window.
+#pragma once
+
+#include <QFrame>
+#include <vector>
+
+#include "ui/shell/page_registry.h"
+
+class QButtonGroup;
+class QToolButton;
+
+namespace tandem::ui {
+
+class NavigationRail : public QFrame {
+  Q_OBJECT
+
+ public:
+  NavigationRail(Theme& theme, const std::vector<PageEntry>& pages, QWidget* parent = nullptr);
+
+  void setCurrent(int page);
+
+ signals:
+  void pageChosen(int page);
+
+ private:
+  void recolor();
+
+  Theme& theme_;
+  std::vector<QString> icons_;
+  QButtonGroup* buttons_;
+  QToolButton* mode_;
+};
+
+}  // namespace tandem::ui

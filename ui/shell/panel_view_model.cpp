@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Words and figures for the engine's state.
+#include "ui/shell/panel_view_model.h"
+
+#include "ui/widgets/quantity.h"
+
+namespace tandem::ui {
+
+void PanelViewModel::setEngine(const EngineSnapshot& engine) {
+  engine_ = engine;
+  emit changed();
+}
+
+Status PanelViewModel::status() const {
+  if (engine_.failed()) {
+    return Status::Bad;
+  }
+  if (engine_.starting()) {
+    return Status::Busy;
+  }
+  if (engine_.ready()) {
+    return Status::Good;
+  }
+  return engine_.running() ? Status::Busy : Status::Off;
+}
+
+QString PanelViewModel::stateWord() const {
+  if (engine_.link == EngineLink::Lost) {
+    return tr("Engine lost");
+  }
+  if (engine_.failed()) {
+    return tr("Failed");
+  }
+  if (engine_.starting()) {
+    return tr("Starting");
+  }
+  if (engine_.link == EngineLink::Attached) {
+    switch (engine_.state) {
+      case api::EngineState::Starting:
+        return tr("Starting");
+      case api::EngineState::Ready:
+        return tr("Ready");
+      case api::EngineState::Draining:
+        return tr("Stopping");
+      case api::EngineState::Failed:
+        return tr("Failed");
+      case api::EngineState::Stopped:
+        break;
+    }
+  }
+  return tr("Stopped");
+}
+
+QString PanelViewModel::decodeText() const {
+  return engine_.ready() && engine_.stats
+             ? tr("%1 tok/s").arg(rateText(engine_.stats->decodeTokensPerSecond))
+             : unknownQuantity();
+}
+
+const api::RankMemory* PanelViewModel::memoryOf(int rank) const {
+  if (engine_.stats && engine_.running()) {
+    for (const api::RankMemory& memory : engine_.stats->ranks) {
+      if (memory.rank == rank) {
+        return &memory;
+      }
+    }
+  }
+  return nullptr;
+}
+
+QString PanelViewModel::memoryText(int rank) const {
+  const api::RankMemory* memory = memoryOf(rank);
+  return memory == nullptr ? unknownQuantity() : bytesText(memory->processBytes);
+}
+
+QString PanelViewModel::memoryDetail(int rank) const {
+  const api::RankMemory* memory = memoryOf(rank);
+  return memory == nullptr || memory->hostTotalBytes == 0
+             ? QString()
+             : tr("%1 of %2 free on this host")
+                   .arg(bytesText(memory->hostAvailableBytes), bytesText(memory->hostTotalBytes));
+}
+
+bool PanelViewModel::actionStops() const { return engine_.starting() || engine_.running(); }
+
+QString PanelViewModel::actionText() const {
+  if (engine_.starting()) {
+    return tr("Cancel start");
+  }
+  return actionStops() ? tr("Stop engine") : tr("Start engine");
+}
+
+bool PanelViewModel::actionEnabled() const {
+  return !(engine_.link == EngineLink::Attached && engine_.state == api::EngineState::Draining);
+}
+
+void PanelViewModel::requestAction() {
+  if (actionStops()) {
+    emit stopRequested();
+  } else {
+    emit startRequested();
+  }
+}
+
+}  // namespace tandem::ui
