@@ -73,14 +73,19 @@ void PagesTest::screensOfEveryStateAreKept_data() {
   for (const char* state : {"stopped", "starting", "ready", "failed"}) {
     QTest::newRow(state) << "engine" << state;
   }
-  QTest::newRow("table") << "engine" << "table";
+  QTest::newRow("table") << "engine"
+                         << "table";
   for (const char* state : {"unavailable", "empty", "answers", "thinking", "tools", "error"}) {
     QTest::newRow(state) << "chat" << state;
   }
-  QTest::newRow("monitor empty") << "monitor" << "empty";
-  QTest::newRow("monitor live") << "monitor" << "live";
-  QTest::newRow("monitor after") << "monitor" << "after";
-  QTest::newRow("first run") << "first-run" << "card";
+  QTest::newRow("monitor empty") << "monitor"
+                                 << "empty";
+  QTest::newRow("monitor live") << "monitor"
+                                << "live";
+  QTest::newRow("monitor after") << "monitor"
+                                 << "after";
+  QTest::newRow("first run") << "first-run"
+                             << "card";
 }
 
 void PagesTest::screensOfEveryStateAreKept() {
@@ -108,6 +113,13 @@ void PagesTest::screensOfEveryStateAreKept() {
     f.panel.setEngine(state == u"starting" ? startingEngine()
                       : state == u"failed" ? failedEngine()
                                            : readyEngine());
+  }
+  if (state == u"table") {
+    for (QAbstractButton* button : f.window.findChildren<QAbstractButton*>()) {
+      if (button->accessibleName() == u"Phase table") {
+        button->click();
+      }
+    }
   }
   if (page == u"chat" && state != u"empty" && state != u"unavailable") {
     f.chat.setTurn(0, userTurn(QStringLiteral("What is Tandem?")));
@@ -150,16 +162,16 @@ void PagesTest::screensOfEveryStateAreKept() {
     for (const ui::ThemeMode mode : {ui::ThemeMode::Dark, ui::ThemeMode::Light}) {
       f.theme.setMode(mode);
       QTest::qWait(130);
-      saveScreen(f.window,
-                 QStringLiteral("%1-%2-%3-%4")
-                     .arg(page,
-                          state,
-                          mode == ui::ThemeMode::Dark ? QStringLiteral("dark")
-                                                      : QStringLiteral("light"))
-                     .arg(size.width()));
+      saveScreen(
+          f.window,
+          QStringLiteral("%1-%2-%3-%4")
+              .arg(page,
+                   state,
+                   mode == ui::ThemeMode::Dark ? QStringLiteral("dark") : QStringLiteral("light"))
+              .arg(size.width()));
       // The page's ground must be the theme's, whatever is on it.
-      const QColor corner = f.window.grab().toImage().pixelColor(
-          f.window.width() - 6, f.window.height() - 6);
+      const QColor corner =
+          f.window.grab().toImage().pixelColor(f.window.width() - 6, f.window.height() - 6);
       QCOMPARE(corner, f.theme.palette().ground);
     }
   }
@@ -169,10 +181,14 @@ void PagesTest::headerSaysWhatTheEngineIs_data() {
   QTest::addColumn<int>("which");
   QTest::addColumn<QString>("word");
   QTest::addColumn<QString>("action");
-  QTest::newRow("stopped") << 0 << "Stopped" << "Start engine";
-  QTest::newRow("starting") << 1 << "Starting" << "Cancel start";
-  QTest::newRow("ready") << 2 << "Ready" << "Stop engine";
-  QTest::newRow("failed") << 3 << "Failed" << "Start engine";
+  QTest::newRow("stopped") << 0 << "Stopped"
+                           << "Start engine";
+  QTest::newRow("starting") << 1 << "Starting"
+                            << "Cancel start";
+  QTest::newRow("ready") << 2 << "Ready"
+                         << "Stop engine";
+  QTest::newRow("failed") << 3 << "Failed"
+                          << "Start engine";
 }
 
 void PagesTest::headerSaysWhatTheEngineIs() {
@@ -180,8 +196,10 @@ void PagesTest::headerSaysWhatTheEngineIs() {
   QFETCH(QString, word);
   QFETCH(QString, action);
   PanelFixture f;
-  const ui::EngineSnapshot engines[] = {
-      stoppedEngine(), startingEngine(), readyEngine(), failedEngine()};
+  const ui::EngineSnapshot engines[] = {stoppedEngine(),
+                                        startingEngine(),
+                                        readyEngine(),
+                                        failedEngine()};
   f.panel.setEngine(engines[which]);
   f.window.show();
   QCOMPARE(f.window.findChild<ui::StatusBadge*>()->word(), word);
@@ -237,11 +255,11 @@ void PagesTest::tabReachesEveryControlOfEachPage() {
       if (child->isVisible() && child->isEnabled() &&
           (qobject_cast<QAbstractButton*>(child) || qobject_cast<QComboBox*>(child) ||
            qobject_cast<QLineEdit*>(child) || qobject_cast<QPlainTextEdit*>(child)) &&
-          child->focusPolicy().testFlag(Qt::TabFocus)) {
+          (child->focusPolicy() & Qt::TabFocus) != 0) {
         wanted.insert(child);
       }
     }
-    QVERIFY(wanted.size() >= 5);
+    QVERIFY(wanted.size() >= 4);
     for (int i = 0; i < 200 && !wanted.isEmpty(); ++i) {
       if (QWidget* now = QApplication::focusWidget()) {
         wanted.remove(now);
@@ -402,7 +420,7 @@ void PagesTest::failedAnswerSaysWhyAndOffersRetry() {
   turn.error = {QStringLiteral("The worker went away."), QStringLiteral("Start it again.")};
   f.chat.setTurn(0, userTurn(QStringLiteral("Hello")));
   f.chat.setTurn(1, turn);
-  QVERIFY(visibleTexts(f.window).contains(turn.error.what));
+  QTRY_VERIFY(visibleTexts(f.window).contains(turn.error.what));
   QVERIFY(visibleTexts(f.window).contains(turn.error.remedy));
   QCOMPARE(f.window.findChild<ui::MarkdownView*>()->toPlainText(), turn.text);
   QSignalSpy again(&f.chat, &ui::ChatViewModel::regenerateRequested);
@@ -418,8 +436,8 @@ void PagesTest::chartDescribesItsValues() {
   for (int second = 1; second <= 3; ++second) {
     f.monitor.addStats(sampleStats(1000 * second, 50 + second, 0));
   }
-  ui::MetricChart* decode = visibleChild<ui::MetricChart>(
-      f.window, QStringLiteral("Decode speed, tokens per second"));
+  ui::MetricChart* decode =
+      visibleChild<ui::MetricChart>(f.window, QStringLiteral("Decode speed, tokens per second"));
   QVERIFY(decode != nullptr);
   QTRY_COMPARE(decode->accessibleDescription(),
                QStringLiteral("decode: now 53.0, lowest 51.0, highest 53.0"));

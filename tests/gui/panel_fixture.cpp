@@ -2,10 +2,11 @@
 // Sample states of the panel.
 #include "tests/gui/panel_fixture.h"
 
+#include <algorithm>
+
 #include <QApplication>
 #include <QDir>
 #include <QPixmap>
-#include <algorithm>
 
 #include "engine/base/byte_size.h"
 
@@ -122,18 +123,21 @@ ui::StartRecord sampleStart(double elapsed) {
     ui::StartPhase phase = phaseOf(usual);
     phase.begin = usual.begin;
     const double seconds = slow ? usual.seconds * 1.6 : usual.seconds * 0.97;
+    if (usual.rank == 1 && usual.phase > api::Phase::Weights) {
+      phase.begin += 0.66;  // what the slow load cost
+    }
     if (usual.phase == api::Phase::Weights) {
       phase.bytesTotal = 13 * kMiB + 900 * kKiB;
       phase.bytesDone = static_cast<std::uint64_t>(
-          double(phase.bytesTotal) * std::clamp((elapsed - usual.begin) / seconds, 0.0, 1.0));
+          double(phase.bytesTotal) * std::clamp((elapsed - phase.begin) / seconds, 0.0, 1.0));
     }
-    if (usual.begin >= elapsed) {
+    if (phase.begin >= elapsed) {
       record.expected.push_back(phase);
       continue;
     }
-    const bool over = usual.begin + seconds < elapsed;
+    const bool over = phase.begin + seconds < elapsed;
     phase.state = over ? ui::PhaseState::Done : ui::PhaseState::Running;
-    phase.end = over ? usual.begin + seconds : elapsed;
+    phase.end = over ? phase.begin + seconds : elapsed;
     phase.detail = over ? QString() : QStringLiteral("layer 5 of 8");
     record.phases.push_back(phase);
   }
@@ -143,7 +147,7 @@ ui::StartRecord sampleStart(double elapsed) {
 ui::StartRecord finishedStart() {
   ui::StartRecord record = sampleStart(10);
   record.running = false;
-  record.elapsed = 2.42;
+  record.elapsed = 3.05;
   return record;
 }
 
@@ -167,8 +171,14 @@ void fillLog(ui::EngineViewModel& engine) {
     const char* module;
     const char* text;
   } lines[] = {
-      {0, LogLevel::Info, "engine", "tandem-engine 0.1.0, rank 0 of 2, numerics cache, back end cpu"},
-      {1, LogLevel::Info, "engine", "tandem-engine 0.1.0, rank 1 of 2, numerics cache, back end cpu"},
+      {0,
+       LogLevel::Info,
+       "engine",
+       "tandem-engine 0.1.0, rank 0 of 2, numerics cache, back end cpu"},
+      {1,
+       LogLevel::Info,
+       "engine",
+       "tandem-engine 0.1.0, rank 1 of 2, numerics cache, back end cpu"},
       {0, LogLevel::Info, "peer", "rank 1 connected from 127.0.0.1:41022, TLS 1.3"},
       {0, LogLevel::Info, "weights", "412 tensors, 13.9 MiB for this rank"},
       {1, LogLevel::Warning, "weights", "reading at 7.9 MB/s, slower than usual"},

@@ -2,8 +2,9 @@
 // The whole window on view-models that a test fills by hand.
 #pragma once
 
-#include <QString>
 #include <memory>
+
+#include <QString>
 
 #include "ui/pages/chat/chat_view_model.h"
 #include "ui/pages/engine/engine_view_model.h"

@@ -2,8 +2,9 @@
 // What the panel knows about the engine at this moment.
 #pragma once
 
-#include <QString>
 #include <optional>
+
+#include <QString>
 
 #include "engine/api/engine_state.h"
 #include "engine/api/engine_stats.h"

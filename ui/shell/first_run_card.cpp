@@ -18,7 +18,10 @@ namespace {
 constexpr int kCardWidth = 560;
 
 /// A choice: what it is, what it does, and the button.
-QWidget* makeChoice(const QString& title, const QString& note, QPushButton* button, QWidget* parent) {
+QWidget* makeChoice(const QString& title,
+                    const QString& note,
+                    QPushButton* button,
+                    QWidget* parent) {
   auto* frame = makeFrame("inset", parent);
   auto* text = new QVBoxLayout;
   text->setSpacing(spacing::kHair);

@@ -73,7 +73,9 @@ void MainWindow::addShortcuts() {
   onKey(QKeySequence(Qt::CTRL | Qt::Key_0), [this] { theme_.setTextScale(1); });
 }
 
-void MainWindow::scaleText(double factor) { theme_.setTextScale(theme_.textScale() * factor); }
+void MainWindow::scaleText(double factor) {
+  theme_.setTextScale(theme_.textScale() * factor);
+}
 
 void MainWindow::showPageAt(int index) {
   if (firstRun_ != nullptr) {

@@ -2,8 +2,9 @@
 // The window: rail, status header, pages. It does not know which pages there are.
 #pragma once
 
-#include <QMainWindow>
 #include <vector>
+
+#include <QMainWindow>
 
 #include "ui/shell/page_registry.h"
 

@@ -19,6 +19,9 @@ namespace {
 
 constexpr int kWidth = 176;
 constexpr int kMark = 28;
+constexpr QSize kIcon{20, 20};
+// A tool button leaves only four pixels between its icon and its text.
+const QString kGap = QStringLiteral(" ");
 
 }  // namespace
 
@@ -40,13 +43,14 @@ NavigationRail::NavigationRail(Theme& theme, const std::vector<PageEntry>& pages
   brand->addWidget(makeLabel(QStringLiteral("Tandem"), "brand", this), 1);
 
   auto* layout = new QVBoxLayout(this);
-  layout->setContentsMargins(
-      spacing::kSmall, spacing::kMedium, spacing::kSmall, spacing::kMedium);
+  layout->setContentsMargins(spacing::kSmall, spacing::kMedium, spacing::kSmall, spacing::kMedium);
   layout->setSpacing(spacing::kHair);
   layout->addLayout(brand);
   int index = 0;
   for (const PageEntry& page : pages) {
-    auto* button = makeToggle(page.title, "nav", this);
+    auto* button = makeToggle(kGap + page.title, "nav", this);
+    button->setAccessibleName(page.title);
+    button->setIconSize(kIcon);
     button->setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Fixed);
     button->setToolTip(tr("%1 (Ctrl+%2)").arg(page.title).arg(index + 1));
     buttons_->addButton(button, index);
@@ -56,8 +60,12 @@ NavigationRail::NavigationRail(Theme& theme, const std::vector<PageEntry>& pages
   }
   layout->addStretch(1);
   mode_->setCheckable(false);
+  mode_->setIconSize(kIcon);
   mode_->setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Fixed);
   layout->addWidget(mode_);
+  if (!pages.empty()) {
+    setTabOrder(buttons_->buttons().last(), mode_);
+  }
 
   connect(buttons_, &QButtonGroup::idClicked, this, &NavigationRail::pageChosen);
   connect(mode_, &QToolButton::clicked, this, [this] {
@@ -67,7 +75,9 @@ NavigationRail::NavigationRail(Theme& theme, const std::vector<PageEntry>& pages
   recolor();
 }
 
-void NavigationRail::setCurrent(int page) { buttons_->button(page)->setChecked(true); }
+void NavigationRail::setCurrent(int page) {
+  buttons_->button(page)->setChecked(true);
+}
 
 void NavigationRail::recolor() {
   const QColor color = theme_.palette().textNormal;
@@ -76,7 +86,7 @@ void NavigationRail::recolor() {
   }
   const bool dark = theme_.mode() == ThemeMode::Dark;
   const QString text = dark ? tr("Light theme") : tr("Dark theme");
-  mode_->setText(text);
+  mode_->setText(kGap + text);
   mode_->setAccessibleName(text);
   mode_->setIcon(iconNamed(dark ? QStringLiteral("sun") : QStringLiteral("moon"), color));
 }

@@ -2,8 +2,9 @@
 // The left rail: the pages by icon and word, and the look of the window.
 #pragma once
 
-#include <QFrame>
 #include <vector>
+
+#include <QFrame>
 
 #include "ui/shell/page_registry.h"
 

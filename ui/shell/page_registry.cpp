@@ -12,7 +12,9 @@ namespace tandem::ui {
 
 namespace {
 
-QString tr(const char* text) { return QCoreApplication::translate("tandem::ui::PageEntry", text); }
+QString tr(const char* text) {
+  return QCoreApplication::translate("tandem::ui::PageEntry", text);
+}
 
 }  // namespace
 

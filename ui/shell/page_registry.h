@@ -2,9 +2,10 @@
 // The pages of the panel as data: a new page is one folder and one line here.
 #pragma once
 
-#include <QString>
 #include <functional>
 #include <vector>
+
+#include <QString>
 
 class QWidget;
 

@@ -81,7 +81,9 @@ QString PanelViewModel::memoryDetail(int rank) const {
                    .arg(bytesText(memory->hostAvailableBytes), bytesText(memory->hostTotalBytes));
 }
 
-bool PanelViewModel::actionStops() const { return engine_.starting() || engine_.running(); }
+bool PanelViewModel::actionStops() const {
+  return engine_.starting() || engine_.running();
+}
 
 QString PanelViewModel::actionText() const {
   if (engine_.starting()) {

@@ -53,6 +53,10 @@ StatusHeader::StatusHeader(const Theme& theme, PanelViewModel& panel, QWidget* p
   model_->setProperty("look", QByteArray("strong"));
   endpoint_->setProperty("look", QByteArray("numbers"));
 
+  QSizePolicy keepsPlace = copyEndpoint_->sizePolicy();
+  keepsPlace.setRetainSizeWhenHidden(true);
+  copyEndpoint_->setSizePolicy(keepsPlace);
+
   auto* bar = new QHBoxLayout(this);
   bar->setContentsMargins(spacing::kPage, spacing::kSmall, spacing::kPage, spacing::kSmall);
   bar->setSpacing(spacing::kPage);
@@ -96,8 +100,8 @@ void StatusHeader::refresh() {
     QLabel* memory = memory_[static_cast<std::size_t>(rank)];
     memory->setText(panel_.memoryText(rank));
     memory->setToolTip(panel_.memoryDetail(rank));
-    memory->setAccessibleName((rank == 0 ? tr("Head memory %1") : tr("Worker memory %1"))
-                                  .arg(panel_.memoryText(rank)));
+    memory->setAccessibleName(
+        (rank == 0 ? tr("Head memory %1") : tr("Worker memory %1")).arg(panel_.memoryText(rank)));
   }
   action_->setText(panel_.actionText());
   action_->setAccessibleName(panel_.actionText());

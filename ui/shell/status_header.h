@@ -2,8 +2,9 @@
 // The strip above every page: state, model, endpoint, speed, memory, Start or Stop.
 #pragma once
 
-#include <QFrame>
 #include <array>
+
+#include <QFrame>
 
 class QLabel;
 class QPushButton;

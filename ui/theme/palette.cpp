@@ -6,7 +6,9 @@ namespace tandem::ui {
 
 namespace {
 
-constexpr QColor rgb(QRgb value) { return QColor(qRed(value), qGreen(value), qBlue(value)); }
+constexpr QColor rgb(QRgb value) {
+  return QColor(qRed(value), qGreen(value), qBlue(value));
+}
 
 constexpr Palette kDark{
     .ground = rgb(0x0F1319),
@@ -62,7 +64,9 @@ constexpr Palette kLight{
 
 }  // namespace
 
-const Palette& paletteOf(ThemeMode mode) { return mode == ThemeMode::Dark ? kDark : kLight; }
+const Palette& paletteOf(ThemeMode mode) {
+  return mode == ThemeMode::Dark ? kDark : kLight;
+}
 
 QColor blended(const QColor& over, const QColor& under, double opacity) {
   const auto mix = [opacity](int top, int bottom) {

@@ -2,16 +2,19 @@
 // Hands palette, font and style sheet to the application.
 #include "ui/theme/theme.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include <QApplication>
 #include <QPalette>
 #include <QStyleFactory>
-#include <algorithm>
-#include <cmath>
 
 #include "ui/theme/style_sheet.h"
 
 /// Icons live in a static library, which has to be told to register them.
-static void registerResources() { Q_INIT_RESOURCE(tandem); }
+static void registerResources() {
+  Q_INIT_RESOURCE(tandem);
+}
 
 namespace tandem::ui {
 
@@ -92,7 +95,9 @@ QFont Theme::font(TextRole role) const {
   return font;
 }
 
-int Theme::scaled(int pixels) const { return static_cast<int>(std::lround(pixels * textScale_)); }
+int Theme::scaled(int pixels) const {
+  return static_cast<int>(std::lround(pixels * textScale_));
+}
 
 void Theme::setMode(ThemeMode mode) {
   if (mode != mode_) {

@@ -46,7 +46,8 @@ void LogModel::dropOldest() {
   }
   const std::size_t firstKept = firstNumber_ + records_.size() - kCapacity;
   int gone = 0;
-  while (gone < static_cast<int>(rows_.size()) && rows_[static_cast<std::size_t>(gone)] < firstKept) {
+  while (gone < static_cast<int>(rows_.size()) &&
+         rows_[static_cast<std::size_t>(gone)] < firstKept) {
     ++gone;
   }
   if (gone > 0) {

@@ -2,11 +2,12 @@
 // Log records as list rows, filtered by rank, level and text.
 #pragma once
 
-#include <QAbstractListModel>
-#include <QString>
 #include <deque>
 #include <optional>
 #include <vector>
+
+#include <QAbstractListModel>
+#include <QString>
 
 #include "engine/base/log.h"
 

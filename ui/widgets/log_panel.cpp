@@ -2,6 +2,8 @@
 // Lays out the log list and turns the controls into a filter.
 #include "ui/widgets/log_panel.h"
 
+#include <algorithm>
+
 #include <QAction>
 #include <QClipboard>
 #include <QComboBox>
@@ -13,7 +15,6 @@
 #include <QScrollBar>
 #include <QToolButton>
 #include <QVBoxLayout>
-#include <algorithm>
 
 #include "ui/theme/icons.h"
 #include "ui/theme/spacing.h"
@@ -146,7 +147,9 @@ void LogPanel::scrollToTime(std::int64_t wallMs) {
   }
 }
 
-bool LogPanel::follows() const { return follow_->isChecked(); }
+bool LogPanel::follows() const {
+  return follow_->isChecked();
+}
 
 void LogPanel::copySelection() {
   QModelIndexList chosen = list_->selectionModel()->selectedIndexes();

@@ -2,8 +2,9 @@
 // The log of all ranks in one list, with filters and a follow switch.
 #pragma once
 
-#include <QWidget>
 #include <optional>
+
+#include <QWidget>
 
 class QComboBox;
 class QLabel;

@@ -9,6 +9,8 @@
 #include <QToolButton>
 #include <QVariant>
 
+#include "ui/theme/spacing.h"
+
 namespace tandem::ui {
 
 void setLook(QWidget& widget, const char* look) {
@@ -45,6 +47,7 @@ QToolButton* makeIconButton(const QString& name, QWidget* parent) {
   auto* button = new QToolButton(parent);
   button->setProperty("look", QByteArray("icon"));
   button->setToolTip(name);
+  button->setFixedSize(spacing::kControlHeight, spacing::kControlHeight);
   button->setAccessibleName(name);
   button->setFocusPolicy(Qt::StrongFocus);
   return button;

@@ -2,13 +2,13 @@
 // Feeds QCustomPlot with the settings that keep it cheap.
 #include "ui/widgets/metric_chart.h"
 
-#include <QTimer>
-#include <QVBoxLayout>
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <utility>
 
+#include <QTimer>
+#include <QVBoxLayout>
 #include <qcustomplot.h>
 
 #include "ui/theme/theme.h"
@@ -23,16 +23,24 @@ constexpr int kLabelMargin = 64;
 /// Values written with the chart's own format.
 class ValueTicker : public QCPAxisTicker {
  public:
-  explicit ValueTicker(MetricChart::Format format)
-      : format_(std::move(format)) {
+  ValueTicker(MetricChart::Format format, double unit)
+      : format_(std::move(format)),
+        unit_(unit) {
     setTickCount(4);
   }
 
  protected:
-  QString getTickLabel(double tick, const QLocale&, QChar, int) override { return format_(tick); }
+  double getTickStep(const QCPRange& range) override {
+    return cleanMantissa(range.size() / unit_ / tickCount()) * unit_;
+  }
+
+  QString getTickLabel(double tick, const QLocale&, QChar, int) override {
+    return format_(tick).remove(QLatin1String(".0"));
+  }
 
  private:
   MetricChart::Format format_;
+  double unit_;
 };
 
 /// "now", "1 min", "2 min": how long ago.
@@ -48,7 +56,8 @@ class AgeTicker : public QCPAxisTicker {
     if (ago <= 0) {
       return MetricChart::tr("now");
     }
-    return ago % 60 == 0 ? MetricChart::tr("%1 min").arg(ago / 60) : MetricChart::tr("%1 s").arg(ago);
+    return ago % 60 == 0 ? MetricChart::tr("%1 min").arg(ago / 60)
+                         : MetricChart::tr("%1 s").arg(ago);
   }
 };
 
@@ -71,7 +80,8 @@ MetricChart::MetricChart(const Theme& theme,
   layout->setContentsMargins(0, 0, 0, 0);
   layout->addWidget(plot_);
   setAccessibleName(title_);
-  setMinimumHeight(140);
+  // QCustomPlot cannot draw on a plot without area, and a hidden page may lay it out so.
+  plot_->setMinimumSize(160, 140);
 
   plot_->setPlottingHints(QCP::phFastPolylines | QCP::phCacheLabels);
   plot_->setNotAntialiasedElements(QCP::aeAll);
@@ -81,7 +91,8 @@ MetricChart::MetricChart(const Theme& theme,
   plot_->axisRect()->setAutoMargins(QCP::msLeft | QCP::msBottom | QCP::msTop);
   plot_->axisRect()->setMargins(QMargins(0, 0, kLabelMargin, 0));
   plot_->xAxis->setTicker(QSharedPointer<AgeTicker>::create());
-  plot_->yAxis->setTicker(QSharedPointer<ValueTicker>::create(format_));
+  plot_->yAxis->setTicker(QSharedPointer<ValueTicker>::create(format_, 1.0));
+  plot_->xAxis->setTickLabelPadding(8);
   for (std::size_t i = 0; i < series_.size(); ++i) {
     plot_->addGraph();
     auto* label = new QCPItemText(plot_);
@@ -109,12 +120,25 @@ void MetricChart::setSamples(std::size_t series, std::vector<MetricPoint> sample
   }
 }
 
-void MetricChart::setWindow(double seconds) { windowSeconds_ = seconds; }
+void MetricChart::setWindow(double seconds) {
+  windowSeconds_ = seconds;
+}
 
-void MetricChart::setSmallestTop(double value) { smallestTop_ = value; }
+void MetricChart::setSmallestTop(double value) {
+  smallestTop_ = value;
+}
+
+void MetricChart::setTickUnit(double unit) {
+  plot_->yAxis->setTicker(QSharedPointer<ValueTicker>::create(format_, unit));
+}
 
 void MetricChart::resizeEvent(QResizeEvent* event) {
   QWidget::resizeEvent(event);
+  timer_->start();
+}
+
+void MetricChart::showEvent(QShowEvent* event) {
+  QWidget::showEvent(event);
   timer_->start();
 }
 
@@ -146,6 +170,10 @@ void MetricChart::recolor() {
 }
 
 void MetricChart::redraw() {
+  describe();
+  if (!isVisible()) {
+    return;  // showEvent draws what was missed
+  }
   double newest = -std::numeric_limits<double>::infinity();
   double top = smallestTop_;
   for (const auto& samples : samples_) {
@@ -192,7 +220,6 @@ void MetricChart::redraw() {
   }
   plot_->replot(QCustomPlot::rpQueuedReplot);
   ++repaints_;
-  describe();
 }
 
 void MetricChart::describe() {
@@ -201,7 +228,9 @@ void MetricChart::describe() {
     if (samples_[i].empty()) {
       continue;
     }
-    const auto byValue = [](const MetricPoint& a, const MetricPoint& b) { return a.value < b.value; };
+    const auto byValue = [](const MetricPoint& a, const MetricPoint& b) {
+      return a.value < b.value;
+    };
     const auto range = std::minmax_element(samples_[i].begin(), samples_[i].end(), byValue);
     parts << tr("%1: now %2, lowest %3, highest %4")
                  .arg(series_[i].name,

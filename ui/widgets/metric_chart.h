@@ -2,10 +2,11 @@
 // A live line chart over time; the only user of QCustomPlot.
 #pragma once
 
-#include <QColor>
-#include <QWidget>
 #include <functional>
 #include <vector>
+
+#include <QColor>
+#include <QWidget>
 
 #include "ui/theme/palette.h"
 
@@ -50,11 +51,14 @@ class MetricChart : public QWidget {
   void setWindow(double seconds);
   /// The smallest top of the value axis, so that noise near zero does not fill the chart.
   void setSmallestTop(double value);
+  /// Ticks stand at round multiples of `unit`, e.g. of a MiB.
+  void setTickUnit(double unit);
 
   [[nodiscard]] int repaintCount() const { return repaints_; }
 
  protected:
   void resizeEvent(QResizeEvent* event) override;
+  void showEvent(QShowEvent* event) override;
 
  private:
   void recolor();

@@ -2,9 +2,10 @@
 // Formats quantities with thousands separators and fixed decimals.
 #include "ui/widgets/quantity.h"
 
+#include <cmath>
+
 #include <QCoreApplication>
 #include <QLocale>
-#include <cmath>
 
 #include "engine/base/byte_size.h"
 
@@ -12,11 +13,15 @@ namespace tandem::ui {
 
 namespace {
 
-QString tr(const char* text) { return QCoreApplication::translate("tandem::ui::Quantity", text); }
+QString tr(const char* text) {
+  return QCoreApplication::translate("tandem::ui::Quantity", text);
+}
 
 }  // namespace
 
-QString unknownQuantity() { return QStringLiteral("—"); }
+QString unknownQuantity() {
+  return QStringLiteral("—");
+}
 
 QString durationText(double seconds) {
   if (seconds < 0.9995) {
@@ -39,9 +44,13 @@ QString rateText(double perSecond) {
   return countText(std::llround(perSecond));
 }
 
-QString countText(std::int64_t count) { return QLocale(QLocale::English).toString(count); }
+QString countText(std::int64_t count) {
+  return QLocale(QLocale::English).toString(count);
+}
 
-QString bytesText(std::uint64_t bytes) { return QString::fromStdString(formatBytes(bytes)); }
+QString bytesText(std::uint64_t bytes) {
+  return QString::fromStdString(formatBytes(bytes));
+}
 
 QString byteRateText(double bytesPerSecond) {
   return bytesPerSecond >= 1e8 ? tr("%1 GB/s").arg(bytesPerSecond / 1e9, 0, 'f', 2)

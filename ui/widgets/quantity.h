@@ -2,8 +2,9 @@
 // Quantities as people read them: one spelling for every page. Unknown is a dash, never zero.
 #pragma once
 
-#include <QString>
 #include <cstdint>
+
+#include <QString>
 
 namespace tandem::ui {
 

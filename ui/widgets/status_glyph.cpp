@@ -2,10 +2,11 @@
 // Draws the status shapes.
 #include "ui/widgets/status_glyph.h"
 
-#include <QPainter>
-#include <QPolygonF>
 #include <cmath>
 #include <numbers>
+
+#include <QPainter>
+#include <QPolygonF>
 
 namespace tandem::ui {
 

@@ -2,6 +2,8 @@
 // Connects thread and composer with the view-model.
 #include "ui/pages/chat/chat_page.h"
 
+#include <array>
+
 #include <QFrame>
 #include <QHBoxLayout>
 #include <QLabel>
@@ -10,7 +12,6 @@
 #include <QStackedWidget>
 #include <QTimer>
 #include <QVBoxLayout>
-#include <array>
 
 #include "ui/pages/chat/chat_view_model.h"
 #include "ui/pages/chat/composer.h"
@@ -60,7 +61,6 @@ ChatPage::ChatPage(const Theme& theme, ChatViewModel& chat, QWidget* parent)
   layout->addLayout(top);
   layout->addWidget(stack_, 1);
   layout->addLayout(bottom);
-  setFocusProxy(composer_);
 
   paint_->setSingleShot(true);
   paint_->setInterval(kPaintIntervalMs);
@@ -92,6 +92,10 @@ ChatPage::ChatPage(const Theme& theme, ChatViewModel& chat, QWidget* parent)
   connect(fresh, &QShortcut::activated, newChat_, &QPushButton::click);
   showOptions();
   showAll();
+}
+
+void ChatPage::focusInEvent(QFocusEvent*) {
+  composer_->setFocus();
 }
 
 QWidget* ChatPage::buildEmptyState() {

@@ -23,6 +23,9 @@ class ChatPage : public QWidget {
 
   [[nodiscard]] ThreadView& thread() { return *thread_; }
 
+ protected:
+  void focusInEvent(QFocusEvent* event) override;
+
  private:
   QWidget* buildEmptyState();
   void showOptions();

@@ -2,8 +2,9 @@
 // One turn of a conversation as the page shows it: all texts ready, nothing left to compute.
 #pragma once
 
-#include <QString>
 #include <vector>
+
+#include <QString>
 
 namespace tandem::ui {
 

@@ -2,8 +2,9 @@
 // The conversation as the Chat page shows it, and what a person may ask of it.
 #pragma once
 
-#include <QObject>
 #include <vector>
+
+#include <QObject>
 
 #include "ui/pages/chat/chat_turn.h"
 

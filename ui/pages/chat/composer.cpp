@@ -2,6 +2,8 @@
 // Grows with its text up to a limit and turns keys into requests.
 #include "ui/pages/chat/composer.h"
 
+#include <algorithm>
+
 #include <QAbstractTextDocumentLayout>
 #include <QHBoxLayout>
 #include <QKeyEvent>
@@ -10,7 +12,6 @@
 #include <QTextDocument>
 #include <QToolButton>
 #include <QVBoxLayout>
-#include <algorithm>
 
 #include "ui/theme/icons.h"
 #include "ui/theme/spacing.h"
@@ -49,8 +50,7 @@ Composer::Composer(const Theme& theme, QWidget* parent)
   bar->addStretch(1);
   bar->addWidget(send_);
   auto* layout = new QVBoxLayout(this);
-  layout->setContentsMargins(
-      spacing::kMedium, spacing::kSmall, spacing::kMedium, spacing::kMedium);
+  layout->setContentsMargins(spacing::kMedium, spacing::kSmall, spacing::kMedium, spacing::kMedium);
   layout->setSpacing(spacing::kSmall);
   layout->addWidget(edit_);
   layout->addLayout(bar);
@@ -90,15 +90,25 @@ void Composer::setText(const QString& text) {
   edit_->moveCursor(QTextCursor::End);
 }
 
-QString Composer::text() const { return edit_->toPlainText(); }
+QString Composer::text() const {
+  return edit_->toPlainText();
+}
 
-bool Composer::thinking() const { return thinking_->isChecked(); }
+bool Composer::thinking() const {
+  return thinking_->isChecked();
+}
 
-bool Composer::weatherTool() const { return weather_->isChecked(); }
+bool Composer::weatherTool() const {
+  return weather_->isChecked();
+}
 
-void Composer::setThinking(bool on) { thinking_->setChecked(on); }
+void Composer::setThinking(bool on) {
+  thinking_->setChecked(on);
+}
 
-void Composer::setWeatherTool(bool on) { weather_->setChecked(on); }
+void Composer::setWeatherTool(bool on) {
+  weather_->setChecked(on);
+}
 
 bool Composer::eventFilter(QObject* watched, QEvent* event) {
   if (watched == edit_ && event->type() == QEvent::KeyPress) {
@@ -123,8 +133,7 @@ void Composer::submit() {
 
 void Composer::fitHeight() {
   // A plain text document counts its height in lines.
-  const int lines =
-      std::clamp(static_cast<int>(edit_->document()->size().height()), 1, kMostLines);
+  const int lines = std::clamp(static_cast<int>(edit_->document()->size().height()), 1, kMostLines);
   const QFontMetrics metrics(edit_->font());
   const int frame = 2 * static_cast<int>(edit_->document()->documentMargin()) + 2;
   edit_->setFixedHeight(lines * metrics.lineSpacing() + frame);

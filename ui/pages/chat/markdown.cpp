@@ -41,12 +41,12 @@ class BlockCollector {
         break;
       case MD_BLOCK_H:
         open(MarkdownBlockKind::Heading);
-        blocks.back().level = static_cast<int>(static_cast<const MD_BLOCK_H_DETAIL*>(detail)->level);
+        blocks.back().level =
+            static_cast<int>(static_cast<const MD_BLOCK_H_DETAIL*>(detail)->level);
         break;
       case MD_BLOCK_CODE:
         open(MarkdownBlockKind::Code);
-        blocks.back().language =
-            attribute(static_cast<const MD_BLOCK_CODE_DETAIL*>(detail)->lang);
+        blocks.back().language = attribute(static_cast<const MD_BLOCK_CODE_DETAIL*>(detail)->lang);
         break;
       case MD_BLOCK_P:
       case MD_BLOCK_HTML:
@@ -279,7 +279,9 @@ class BlockCollector {
   QString link_;
 };
 
-BlockCollector& collector(void* user) { return *static_cast<BlockCollector*>(user); }
+BlockCollector& collector(void* user) {
+  return *static_cast<BlockCollector*>(user);
+}
 
 }  // namespace
 

@@ -2,8 +2,9 @@
 // Markdown as a flat list of blocks, parsed with md4c.
 #pragma once
 
-#include <QString>
 #include <vector>
+
+#include <QString>
 
 namespace tandem::ui {
 
@@ -31,12 +32,12 @@ struct MarkdownBlock {
   int level = 0;      // of a heading, 1 to 6
   int listDepth = 0;  // 0: in no list
   int quoteDepth = 0;
-  bool tight = false;      // no space before: an item of a list without blank lines
-  QString marker;          // "•", "3.", "☑", or "" for a later block of an item
-  MarkdownText text;       // of a paragraph or heading
-  QString language;        // of code
-  QString code;            // without the last line break
-  int columns = 0;         // of a table
+  bool tight = false;  // no space before: an item of a list without blank lines
+  QString marker;      // "•", "3.", "☑", or "" for a later block of an item
+  MarkdownText text;   // of a paragraph or heading
+  QString language;    // of code
+  QString code;        // without the last line break
+  int columns = 0;     // of a table
   std::vector<Qt::Alignment> alignments;
   std::vector<MarkdownText> cells;  // row by row, the header row first
 

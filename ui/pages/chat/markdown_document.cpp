@@ -2,12 +2,13 @@
 // Formats of the blocks, and the replacement of the changed tail.
 #include "ui/pages/chat/markdown_document.h"
 
+#include <algorithm>
+
 #include <QCoreApplication>
 #include <QTextBlockFormat>
 #include <QTextCursor>
 #include <QTextDocument>
 #include <QTextTable>
-#include <algorithm>
 
 #include "ui/theme/spacing.h"
 #include "ui/theme/theme.h"
@@ -17,6 +18,7 @@ namespace tandem::ui {
 namespace {
 
 constexpr int kIndent = 24;
+constexpr int kMarkerWidth = 20;
 constexpr int kParagraphGap = 12;
 constexpr int kTightGap = 4;
 constexpr double kLineHeightPercent = 130;
@@ -48,10 +50,10 @@ MarkdownDocument::MarkdownDocument(const Theme& theme, QTextDocument& document)
 void MarkdownDocument::update(const QString& source) {
   std::vector<MarkdownBlock> next = parseMarkdown(source);
   const auto common = static_cast<std::size_t>(
-      std::mismatch(blocks_.begin(),
-                    blocks_.begin() + static_cast<std::ptrdiff_t>(
-                                          std::min(blocks_.size(), next.size())),
-                    next.begin())
+      std::mismatch(
+          blocks_.begin(),
+          blocks_.begin() + static_cast<std::ptrdiff_t>(std::min(blocks_.size(), next.size())),
+          next.begin())
           .first -
       blocks_.begin());
   blocksWritten_ = 0;
@@ -133,8 +135,9 @@ QTextBlockFormat MarkdownDocument::blockFormat(const MarkdownBlock& block, bool 
     format.setTopMargin(first ? 0 : 20);
   }
   if (!block.marker.isEmpty()) {
-    format.setTextIndent(-theme_.scaled(kIndent) + 4);
-    format.setTabPositions({QTextOption::Tab(0.5, QTextOption::LeftTab)});
+    // Tab stops count from where the hanging first line begins.
+    format.setTextIndent(-theme_.scaled(kMarkerWidth));
+    format.setTabPositions({QTextOption::Tab(theme_.scaled(kMarkerWidth), QTextOption::LeftTab)});
   }
   if (block.kind == MarkdownBlockKind::Rule) {
     format.setProperty(QTextFormat::BlockTrailingHorizontalRulerWidth,
@@ -179,7 +182,7 @@ void MarkdownDocument::write(const MarkdownBlock& block, int index) {
   }
   if (isFramed(block)) {
     QTextBlockFormat thin;
-    thin.setLineHeight(first ? 1 : kParagraphGap, QTextBlockFormat::FixedHeight);
+    thin.setLineHeight(1, QTextBlockFormat::FixedHeight);
     cursor.setBlockFormat(thin);
     if (block.kind == MarkdownBlockKind::Code) {
       writeCode(cursor, block, index);
@@ -187,7 +190,6 @@ void MarkdownDocument::write(const MarkdownBlock& block, int index) {
       writeTable(cursor, block);
     }
     cursor.movePosition(QTextCursor::End);
-    thin.setLineHeight(1, QTextBlockFormat::FixedHeight);
     cursor.setBlockFormat(thin);
     cursor.endEditBlock();
     return;
@@ -242,8 +244,9 @@ void MarkdownDocument::writeCode(QTextCursor& cursor, const MarkdownBlock& block
   format.setBackground(colors.raised);
   format.setLeftMargin(theme_.scaled(kIndent) * block.listDepth);
   format.setWidth(QTextLength(QTextLength::PercentageLength, 100));
-  QTextTable* table = cursor.insertTable(2, 2, format);
-  table->mergeCells(1, 0, 1, 2);
+  format.setTopMargin(kParagraphGap);
+  format.setBottomMargin(kParagraphGap);
+  QTextTable* table = cursor.insertTable(2, 1, format);
 
   QTextCharFormat caption;
   caption.setFont(theme_.font(TextRole::Caption));
@@ -253,15 +256,12 @@ void MarkdownDocument::writeCode(QTextCursor& cursor, const MarkdownBlock& block
                           ? QCoreApplication::translate("tandem::ui::MarkdownDocument", "text")
                           : block.language,
                       caption);
-  QTextCursor copy = table->cellAt(0, 1).firstCursorPosition();
-  QTextBlockFormat right;
-  right.setAlignment(Qt::AlignRight);
-  copy.setBlockFormat(right);
   QTextCharFormat link = caption;
   link.setAnchor(true);
   link.setAnchorHref(QLatin1String(kCopyScheme) + QString::number(index));
   link.setForeground(colors.link);
-  copy.insertText(QCoreApplication::translate("tandem::ui::MarkdownDocument", "Copy"), link);
+  language.insertText(QStringLiteral("  ·  "), caption);
+  language.insertText(QCoreApplication::translate("tandem::ui::MarkdownDocument", "Copy"), link);
 
   QTextCursor body = table->cellAt(1, 0).firstCursorPosition();
   QTextBlockFormat lines;
@@ -285,6 +285,8 @@ void MarkdownDocument::writeTable(QTextCursor& cursor, const MarkdownBlock& bloc
   format.setCellPadding(6);
   format.setCellSpacing(0);
   format.setHeaderRowCount(1);
+  format.setTopMargin(kParagraphGap);
+  format.setBottomMargin(kParagraphGap);
   QTextTable* table = cursor.insertTable(rows, block.columns, format);
   QTextCharFormat base;
   base.setFont(theme_.font(TextRole::Body));

@@ -2,8 +2,9 @@
 // Writes Markdown blocks into a text document and, as the answer grows, rewrites only what changed.
 #pragma once
 
-#include <QString>
 #include <vector>
+
+#include <QString>
 
 #include "ui/pages/chat/markdown.h"
 

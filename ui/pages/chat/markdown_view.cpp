@@ -2,13 +2,14 @@
 // Grows with its document; the page around it scrolls.
 #include "ui/pages/chat/markdown_view.h"
 
+#include <cmath>
+
 #include <QAbstractTextDocumentLayout>
 #include <QClipboard>
 #include <QDesktopServices>
 #include <QGuiApplication>
 #include <QUrl>
 #include <QWheelEvent>
-#include <cmath>
 
 #include "ui/theme/theme.h"
 
@@ -37,11 +38,17 @@ MarkdownView::MarkdownView(const Theme& theme, QWidget* parent)
   });
 }
 
-void MarkdownView::setMarkdown(const QString& source) { content_.update(source); }
+void MarkdownView::setMarkdown(const QString& source) {
+  content_.update(source);
+}
 
-QVariant MarkdownView::loadResource(int, const QUrl&) { return {}; }
+QVariant MarkdownView::loadResource(int, const QUrl&) {
+  return {};
+}
 
-void MarkdownView::wheelEvent(QWheelEvent* event) { event->ignore(); }
+void MarkdownView::wheelEvent(QWheelEvent* event) {
+  event->ignore();
+}
 
 void MarkdownView::follow(const QUrl& link) {
   const QString text = link.toString();

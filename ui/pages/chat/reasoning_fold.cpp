@@ -57,7 +57,9 @@ void ReasoningFold::setReasoning(const QString& line, const QString& text) {
   }
 }
 
-bool ReasoningFold::isOpen() const { return toggle_->isChecked(); }
+bool ReasoningFold::isOpen() const {
+  return toggle_->isChecked();
+}
 
 void ReasoningFold::setOpen(bool open) {
   if (open) {
@@ -83,9 +85,9 @@ void ReasoningFold::showText() {
 }
 
 void ReasoningFold::recolor() {
-  toggle_->setIcon(iconNamed(
-      isOpen() ? QStringLiteral("chevron-down") : QStringLiteral("chevron-right"),
-      theme_.palette().textNormal));
+  toggle_->setIcon(
+      iconNamed(isOpen() ? QStringLiteral("chevron-down") : QStringLiteral("chevron-right"),
+                theme_.palette().textNormal));
 }
 
 }  // namespace tandem::ui

@@ -2,10 +2,11 @@
 // Keeps one view per turn in a centred column.
 #include "ui/pages/chat/thread_view.h"
 
+#include <algorithm>
+
 #include <QHBoxLayout>
 #include <QScrollBar>
 #include <QVBoxLayout>
-#include <algorithm>
 
 #include "ui/pages/chat/turn_view.h"
 #include "ui/theme/spacing.h"

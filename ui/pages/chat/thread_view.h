@@ -2,8 +2,9 @@
 // The conversation: a scrolling column of turns that stays at its end while text arrives.
 #pragma once
 
-#include <QScrollArea>
 #include <vector>
+
+#include <QScrollArea>
 
 #include "ui/pages/chat/chat_turn.h"
 

@@ -66,7 +66,9 @@ void ToolCallView::setCall(const ToolCallCard& call, bool live) {
   call_ = call;
   setAccessibleName(tr("Tool call %1").arg(call.name));
   name_->setText(call.name);
-  state_->setText(live ? tr("being written") : call.answered ? tr("answered") : tr("waiting for a result"));
+  state_->setText(live            ? tr("being written")
+                  : call.answered ? tr("answered")
+                                  : tr("waiting for a result"));
   showArguments();
   if (fresh) {
     result_->setPlainText(call.result);
@@ -76,7 +78,13 @@ void ToolCallView::setCall(const ToolCallCard& call, bool live) {
   result_->setVisible(!live);
 }
 
-QString ToolCallView::result() const { return result_->toPlainText(); }
+QString ToolCallView::result() const {
+  return result_->toPlainText();
+}
+
+QWidget* ToolCallView::lastControl() const {
+  return result_;
+}
 
 void ToolCallView::showArguments() {
   arguments_->setText(raw_->isChecked() ? call_.rawArguments : call_.arguments);

@@ -22,6 +22,8 @@ class ToolCallView : public QFrame {
 
   void setCall(const ToolCallCard& call, bool live);
   [[nodiscard]] QString result() const;
+  /// The last one in Tab order.
+  [[nodiscard]] QWidget* lastControl() const;
   [[nodiscard]] const QString& callId() const { return call_.id; }
 
  private:

@@ -21,6 +21,14 @@
 
 namespace tandem::ui {
 
+namespace {
+
+constexpr int kWidestBubbleText = 520;
+// Brings the glyph of an icon button into line with the text above it.
+constexpr int kIconInset = -6;
+
+}  // namespace
+
 TurnView::TurnView(const Theme& theme, bool fromUser, QWidget* parent)
     : QWidget(parent),
       theme_(theme) {
@@ -42,9 +50,9 @@ void TurnView::buildUser() {
   inside->setContentsMargins(spacing::kCard, spacing::kMedium, spacing::kCard, spacing::kMedium);
   inside->addWidget(userText_);
   auto* layout = new QHBoxLayout(this);
-  layout->setContentsMargins(0, 0, 0, 0);
+  layout->setContentsMargins(spacing::kThreadWidth / 6, 0, 0, 0);
   layout->addStretch(1);
-  layout->addWidget(bubble, 4);
+  layout->addWidget(bubble);
 }
 
 void TurnView::buildAnswer() {
@@ -67,8 +75,10 @@ void TurnView::buildAnswer() {
   retry_ = makeButton(tr("Retry"), "plain", notice_);
   retry_->setSizePolicy(QSizePolicy::Fixed, QSizePolicy::Fixed);
   auto* noticeLayout = new QVBoxLayout(notice_);
-  noticeLayout->setContentsMargins(
-      spacing::kCard, spacing::kMedium, spacing::kCard, spacing::kMedium);
+  noticeLayout->setContentsMargins(spacing::kCard,
+                                   spacing::kMedium,
+                                   spacing::kCard,
+                                   spacing::kMedium);
   noticeLayout->setSpacing(spacing::kSmall);
   noticeLayout->addWidget(noticeWhat_);
   noticeLayout->addWidget(noticeRemedy_);
@@ -80,7 +90,7 @@ void TurnView::buildAnswer() {
   copy_ = makeIconButton(tr("Copy answer"), actions_);
   regenerate_ = makeIconButton(tr("Regenerate answer"), actions_);
   auto* actions = new QHBoxLayout(actions_);
-  actions->setContentsMargins(0, 0, 0, 0);
+  actions->setContentsMargins(kIconInset, 0, 0, 0);
   actions->setSpacing(spacing::kHair);
   actions->addWidget(copy_);
   actions->addWidget(regenerate_);
@@ -112,6 +122,11 @@ void TurnView::setTurn(const ChatTurn& turn, bool newest) {
   turn_ = turn;
   if (turn.fromUser) {
     if (userText_->text() != turn.text) {
+      // A short message gets a bubble of its own width; a label that wraps would take more.
+      const int width = userText_->fontMetrics().size(0, turn.text).width();
+      const bool wraps = width > kWidestBubbleText;
+      userText_->setWordWrap(wraps);
+      userText_->setMinimumWidth(wraps ? kWidestBubbleText : 0);
       userText_->setText(turn.text);
     }
     return;
@@ -136,6 +151,9 @@ void TurnView::showCalls(const ChatTurn& turn, bool newest) {
   while (callViews_.size() < turn.calls.size()) {
     callViews_.push_back(new ToolCallView(theme_, calls_));
     calls_->layout()->addWidget(callViews_.back());
+    setTabOrder(callViews_.back()->lastControl(), sendResults_);
+    setTabOrder(sendResults_, copy_);
+    setTabOrder(copy_, regenerate_);
   }
   for (std::size_t i = 0; i < callViews_.size(); ++i) {
     callViews_[i]->setCall(turn.calls[i], turn.live());

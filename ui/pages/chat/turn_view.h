@@ -2,8 +2,9 @@
 // One turn of the conversation on screen: the user's words in a bubble, the answer on plain ground.
 #pragma once
 
-#include <QWidget>
 #include <vector>
+
+#include <QWidget>
 
 #include "ui/pages/chat/chat_view_model.h"
 

@@ -33,7 +33,7 @@ EnginePage::EnginePage(const Theme& theme,
       engine_(engine),
       headline_(makeLabel({}, "title", this)),
       sentence_(makeLabel({}, "quiet", this)),
-      action_(makeButton({}, "primary", this)),
+      start_(makeButton(tr("Start engine"), "primary", this)),
       asPicture_(makeToggle(tr("Timeline"), "segment", this)),
       asTable_(makeToggle(tr("Phase table"), "segment", this)),
       views_(new QStackedWidget(this)),
@@ -53,10 +53,6 @@ EnginePage::EnginePage(const Theme& theme,
   titles->setSpacing(spacing::kHair);
   titles->addWidget(headline_);
   titles->addWidget(sentence_);
-  auto* top = new QHBoxLayout;
-  top->setSpacing(spacing::kPage);
-  top->addLayout(titles, 1);
-  top->addWidget(action_, 0, Qt::AlignTop);
 
   auto* logCard = makeFrame("card", this);
   auto* logLayout = new QVBoxLayout(logCard);
@@ -66,11 +62,12 @@ EnginePage::EnginePage(const Theme& theme,
   auto* layout = new QVBoxLayout(this);
   layout->setContentsMargins(spacing::kPage, spacing::kPage, spacing::kPage, spacing::kPage);
   layout->setSpacing(spacing::kCard);
-  layout->addLayout(top);
+  layout->addLayout(titles);
   layout->addWidget(buildStartCard());
   layout->addWidget(logCard, 1);
 
-  connect(action_, &QPushButton::clicked, &panel_, &PanelViewModel::requestAction);
+  start_->setSizePolicy(QSizePolicy::Fixed, QSizePolicy::Fixed);
+  connect(start_, &QPushButton::clicked, &panel_, &PanelViewModel::requestStart);
   connect(timeline_, &TimelineView::barSelected, this, &EnginePage::showBarInLog);
   connect(&engine_, &EngineViewModel::changed, this, &EnginePage::refresh);
   refresh();
@@ -111,20 +108,18 @@ QWidget* EnginePage::buildStartCard() {
   layout->addLayout(bar);
   layout->addWidget(views_);
   layout->addWidget(legend_);
+  layout->addWidget(start_);
   return card;
 }
 
 void EnginePage::refresh() {
   headline_->setText(engine_.headline());
   sentence_->setText(engine_.sentence());
-  action_->setText(panel_.actionText());
-  action_->setAccessibleName(panel_.actionText());
-  action_->setEnabled(panel_.actionEnabled());
-  setLook(*action_, panel_.actionStops() ? "danger" : "primary");
   if (engine_.hasStart()) {
     timeline_->setPicture(engine_.picture());
   }
   const bool any = engine_.hasStart();
+  start_->setVisible(!any && !panel_.actionStops());
   views_->setVisible(any);
   asPicture_->setVisible(any);
   asTable_->setVisible(any);

@@ -37,7 +37,7 @@ class EnginePage : public QWidget {
   EngineViewModel& engine_;
   QLabel* headline_;
   QLabel* sentence_;
-  QPushButton* action_;
+  QPushButton* start_;
   QToolButton* asPicture_;
   QToolButton* asTable_;
   QStackedWidget* views_;

@@ -2,10 +2,11 @@
 // Turns a start record into lanes, rows and sentences.
 #include "ui/pages/engine/engine_view_model.h"
 
-#include <QTimer>
 #include <algorithm>
 #include <cmath>
 #include <map>
+
+#include <QTimer>
 
 #include "ui/shell/panel_view_model.h"
 #include "ui/widgets/quantity.h"
@@ -147,7 +148,9 @@ void EngineViewModel::rebuild() {
     }
     TimelineLane row;
     row.name = rank == kClusterLane ? tr("Cluster") : nodeTitle(rank);
-    row.color = rank == kClusterLane ? &Palette::off : rank == 0 ? &Palette::head : &Palette::worker;
+    row.color = rank == kClusterLane ? &Palette::off
+                : rank == 0          ? &Palette::head
+                                     : &Palette::worker;
     picture_.lanes.push_back(row);
     laneRanks_.push_back(rank);
     barWallMs_.emplace_back();
@@ -228,9 +231,10 @@ QString EngineViewModel::sentence() const {
   }
   if (engine.starting()) {
     const QString elapsed = durationText(record_.elapsed);
-    const QString known = record_.usualSeconds
-                              ? tr("%1 of about %2.").arg(elapsed, durationText(*record_.usualSeconds))
-                              : tr("%1 elapsed.").arg(elapsed);
+    const QString known =
+        record_.usualSeconds
+            ? tr("%1 of about %2.").arg(elapsed, durationText(*record_.usualSeconds))
+            : tr("%1 elapsed.").arg(elapsed);
     const QString pace = paceSentence();
     return pace.isEmpty() ? known : known + QLatin1Char(' ') + pace;
   }
@@ -243,9 +247,8 @@ QString EngineViewModel::sentence() const {
     if (std::abs(difference) < 0.05 * *record_.usualSeconds) {
       return tr("%1, as usual.").arg(took);
     }
-    return difference > 0
-               ? tr("%1 (%2 faster than usual).").arg(took, durationText(difference))
-               : tr("%1 (%2 slower than usual).").arg(took, durationText(-difference));
+    return difference > 0 ? tr("%1 (%2 faster than usual).").arg(took, durationText(difference))
+                          : tr("%1 (%2 slower than usual).").arg(took, durationText(-difference));
   }
   if (engine.ready()) {
     return tr("It was running before this window opened.");
@@ -278,6 +281,8 @@ std::int64_t EngineViewModel::wallMsOf(int lane, int bar) const {
   return barWallMs_.at(static_cast<std::size_t>(lane)).at(static_cast<std::size_t>(bar));
 }
 
-int EngineViewModel::rankOf(int lane) const { return laneRanks_.at(static_cast<std::size_t>(lane)); }
+int EngineViewModel::rankOf(int lane) const {
+  return laneRanks_.at(static_cast<std::size_t>(lane));
+}
 
 }  // namespace tandem::ui

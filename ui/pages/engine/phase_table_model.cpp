@@ -2,8 +2,9 @@
 // Texts of the phase table.
 #include "ui/pages/engine/phase_table_model.h"
 
-#include <QCoreApplication>
 #include <utility>
+
+#include <QCoreApplication>
 
 #include "ui/widgets/quantity.h"
 

@@ -2,9 +2,10 @@
 // The phases of a start as rows: the readable twin of the timeline picture.
 #pragma once
 
-#include <QAbstractTableModel>
 #include <optional>
 #include <vector>
+
+#include <QAbstractTableModel>
 
 #include "ui/pages/engine/timeline_picture.h"
 

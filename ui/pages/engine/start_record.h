@@ -2,10 +2,11 @@
 // One start of the engine as the Engine page shows it: phases in seconds since Start.
 #pragma once
 
-#include <QString>
 #include <cstdint>
 #include <optional>
 #include <vector>
+
+#include <QString>
 
 #include "engine/api/engine_state.h"
 

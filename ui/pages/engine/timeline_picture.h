@@ -2,9 +2,10 @@
 // What the start-up timeline draws: lanes of bars over seconds since Start.
 #pragma once
 
+#include <vector>
+
 #include <QColor>
 #include <QString>
-#include <vector>
 
 #include "engine/api/engine_state.h"
 #include "ui/theme/palette.h"

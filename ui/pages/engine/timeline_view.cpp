@@ -2,14 +2,15 @@
 // Geometry, painting and selection of the start-up timeline.
 #include "ui/pages/engine/timeline_view.h"
 
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
 #include <QHelpEvent>
 #include <QKeyEvent>
 #include <QMouseEvent>
 #include <QPainter>
 #include <QToolTip>
-#include <algorithm>
-#include <cmath>
-#include <utility>
 
 #include "ui/theme/spacing.h"
 #include "ui/theme/theme.h"
@@ -73,7 +74,9 @@ QSize TimelineView::sizeHint() const {
   return {640, theme_.scaled(kAxisHeight + lanes * kLaneHeight + kNowHeight)};
 }
 
-QSize TimelineView::minimumSizeHint() const { return {320, sizeHint().height()}; }
+QSize TimelineView::minimumSizeHint() const {
+  return {320, sizeHint().height()};
+}
 
 QRectF TimelineView::plotArea() const {
   return QRectF(rect()).adjusted(theme_.scaled(kLaneNameWidth),
@@ -118,7 +121,9 @@ void TimelineView::select(Selection selection) {
   }
 }
 
-void TimelineView::mousePressEvent(QMouseEvent* event) { select(barAt(event->position())); }
+void TimelineView::mousePressEvent(QMouseEvent* event) {
+  select(barAt(event->position()));
+}
 
 void TimelineView::keyPressEvent(QKeyEvent* event) {
   const int lanes = static_cast<int>(picture_.lanes.size());
@@ -152,7 +157,8 @@ void TimelineView::keyPressEvent(QKeyEvent* event) {
       return;
   }
   next.lane = std::clamp(next.lane, 0, lanes - 1);
-  const int bars = static_cast<int>(picture_.lanes[static_cast<std::size_t>(next.lane)].bars.size());
+  const int bars =
+      static_cast<int>(picture_.lanes[static_cast<std::size_t>(next.lane)].bars.size());
   next.bar = std::clamp(next.bar, bars > 0 ? 0 : -1, bars - 1);
   select(next);
 }
@@ -164,10 +170,9 @@ bool TimelineView::event(QEvent* event) {
     if (under.lane >= 0) {
       const auto& bar = picture_.lanes[static_cast<std::size_t>(under.lane)]
                             .bars[static_cast<std::size_t>(under.bar)];
-      QToolTip::showText(
-          help->globalPos(),
-          tr("%1, %2 s").arg(bar.label).arg(bar.end - bar.begin, 0, 'f', 2),
-          this);
+      QToolTip::showText(help->globalPos(),
+                         tr("%1, %2 s").arg(bar.label).arg(bar.end - bar.begin, 0, 'f', 2),
+                         this);
     } else {
       QToolTip::hideText();
     }
@@ -236,11 +241,16 @@ void TimelineView::paintLane(QPainter& painter, int lane) const {
     const double width = xOf(std::min(ghost.end, picture_.span)) - left;
     if (width > 2) {
       painter.drawRoundedRect(
-          QRectF(left + 0.5, top + height - kGhostHeight + 0.5, width - 1, kGhostHeight - 1), 2, 2);
+          QRectF(left + 0.5, top + height - kGhostHeight + 0.5, width - 1, kGhostHeight - 1),
+          2,
+          2);
     }
   }
   for (int bar = 0; bar < static_cast<int>(row.bars.size()); ++bar) {
-    paintBar(painter, lane, row.bars[static_cast<std::size_t>(bar)], selected_ == Selection{lane, bar});
+    paintBar(painter,
+             lane,
+             row.bars[static_cast<std::size_t>(bar)],
+             selected_ == Selection{lane, bar});
   }
 }
 
@@ -255,7 +265,8 @@ void TimelineView::paintBar(QPainter& painter,
   QRectF box = barRect(lane, bar);
 
   painter.setPen(Qt::NoPen);
-  painter.setBrush(blended(base, colors.card, strong ? (dark ? 0.55 : 0.45) : (dark ? 0.32 : 0.22)));
+  painter.setBrush(
+      blended(base, colors.card, strong ? (dark ? 0.55 : 0.45) : (dark ? 0.32 : 0.22)));
   if (bar.state == BarState::Skipped) {
     painter.setBrush(Qt::NoBrush);
     painter.setPen(QPen(colors.outline, 1));
@@ -279,7 +290,9 @@ void TimelineView::paintBar(QPainter& painter,
     if (metrics.horizontalAdvance(text) <= room) {
       painter.setFont(font);
       painter.setPen(colors.textStrong);
-      painter.drawText(box.adjusted(kLabelPadding, 0, 0, 0), Qt::AlignVCenter | Qt::AlignLeft, text);
+      painter.drawText(box.adjusted(kLabelPadding, 0, 0, 0),
+                       Qt::AlignVCenter | Qt::AlignLeft,
+                       text);
       break;
     }
   }

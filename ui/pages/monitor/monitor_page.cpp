@@ -20,7 +20,9 @@ namespace tandem::ui {
 
 namespace {
 
-QString memoryAxis(double bytes) { return bytesText(static_cast<std::uint64_t>(bytes)); }
+QString memoryAxis(double bytes) {
+  return bytesText(static_cast<std::uint64_t>(bytes));
+}
 
 }  // namespace
 
@@ -33,22 +35,25 @@ MonitorPage::MonitorPage(const Theme& theme,
       panel_(panel),
       monitor_(monitor),
       sentence_(makeLabel({}, "quiet", this)),
-      decode_(new MetricChart(
-          theme, tr("Decode speed, tokens per second"), {{tr("decode"), &Palette::decode}}, rateText)),
+      decode_(new MetricChart(theme,
+                              tr("Decode speed, tokens per second"),
+                              {{tr("decode"), &Palette::decode}},
+                              rateText)),
       prefill_(new MetricChart(theme,
                                tr("Prefill speed, tokens per second"),
                                {{tr("prefill"), &Palette::prefill, Qt::DotLine}},
                                rateText)),
-      memory_(new MetricChart(theme,
-                              tr("Memory of each node's engine process"),
-                              {{tr("head"), &Palette::head},
-                               {tr("worker"), &Palette::worker, Qt::DashLine}},
-                              memoryAxis)) {
+      memory_(new MetricChart(
+          theme,
+          tr("Memory of each node's engine process"),
+          {{tr("head"), &Palette::head}, {tr("worker"), &Palette::worker, Qt::DashLine}},
+          memoryAxis)) {
   setProperty("look", QByteArray("page"));
   setAccessibleName(tr("Monitor"));
   decode_->setSmallestTop(10);
   prefill_->setSmallestTop(10);
   memory_->setSmallestTop(double(64 * kMiB));
+  memory_->setTickUnit(double(kMiB));
   for (MetricChart* chart : {decode_, prefill_, memory_}) {
     chart->setWindow(MonitorViewModel::kWindowSeconds);
   }
@@ -84,8 +89,10 @@ QWidget* MonitorPage::buildTiles() {
   for (const Tile& tile : monitor_.tiles()) {
     auto* card = makeFrame("card", row);
     auto* inside = new QVBoxLayout(card);
-    inside->setContentsMargins(
-        spacing::kMedium, spacing::kSmall, spacing::kMedium, spacing::kSmall);
+    inside->setContentsMargins(spacing::kMedium,
+                               spacing::kSmall,
+                               spacing::kMedium,
+                               spacing::kSmall);
     inside->setSpacing(0);
     TileView view{makeLabel(tile.name, "caption", card),
                   makeLabel({}, "figure", card),

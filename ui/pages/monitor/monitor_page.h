@@ -2,8 +2,9 @@
 // The Monitor page: how the engine is running, live.
 #pragma once
 
-#include <QWidget>
 #include <vector>
+
+#include <QWidget>
 
 class QGridLayout;
 class QLabel;

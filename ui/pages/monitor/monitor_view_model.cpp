@@ -55,11 +55,10 @@ std::vector<Tile> MonitorViewModel::tiles() const {
        tr("newest request")},
       {tr("Requests"),
        value(countText(last_.running)),
-       tr("%1 waiting · %2 done")
-           .arg(countText(last_.waiting), countText(std::int64_t(last_.requestsFinished)))},
+       tr("running, %1 waiting").arg(countText(last_.waiting))},
       {tr("KV cache"),
        value(last_.kvTokensCapacity > 0 ? tr("%1 %").arg(std::lround(kvShare)) : unknownQuantity()),
-       tr("%1 of %2 tokens").arg(countText(last_.kvTokensUsed), countText(last_.kvTokensCapacity))},
+       tr("of %1 tokens").arg(countText(last_.kvTokensCapacity))},
       {tr("Communication"),
        value(tr("%1 %").arg(std::lround(last_.communicationShare * 100))),
        tr("of step time")},

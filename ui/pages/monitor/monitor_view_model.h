@@ -2,9 +2,10 @@
 // The engine's numbers over the last minutes, ready to be drawn.
 #pragma once
 
-#include <QObject>
 #include <array>
 #include <vector>
+
+#include <QObject>
 
 #include "engine/api/engine_stats.h"
 #include "ui/widgets/metric_chart.h"

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// While a long answer streams in, no event handler of the UI thread takes more than 50 ms of CPU.
+#include <time.h>
+
+#include <algorithm>
+
+#include <QApplication>
+#include <QTest>
+#include <QTimer>
+
+#include "tests/gui/panel_fixture.h"
+#include "ui/pages/chat/chat_page.h"
+#include "ui/pages/chat/markdown_view.h"
+
+namespace tandem::test {
+
+namespace {
+
+double threadCpuMs() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return double(now.tv_sec) * 1e3 + double(now.tv_nsec) / 1e6;
+}
+
+/// Measures what each delivered event costs the UI thread, nested events included in their parent.
+class MeteredApplication : public QApplication {
+ public:
+  using QApplication::QApplication;
+
+  bool notify(QObject* receiver, QEvent* event) override {
+    if (depth_ > 0) {
+      return QApplication::notify(receiver, event);
+    }
+    ++depth_;
+    const int type = event->type();
+    const QByteArray name = receiver->metaObject()->className();
+    const double before = threadCpuMs();
+    const bool result = QApplication::notify(receiver, event);
+    const double cost = threadCpuMs() - before;
+    --depth_;
+    if (cost > worstMs) {
+      worstMs = cost;
+      worst = name + " event " + QByteArray::number(type);
+    }
+    ++events;
+    totalMs += cost;
+    return result;
+  }
+
+  void reset() {
+    worstMs = 0;
+    totalMs = 0;
+    events = 0;
+    worst.clear();
+  }
+
+  double worstMs = 0;
+  double totalMs = 0;
+  long events = 0;
+  QByteArray worst;
+
+ private:
+  int depth_ = 0;
+};
+
+/// Prose, lists, a table and a long block of code, `chars` long.
+QString longAnswer(int chars) {
+  QString text;
+  for (int part = 1; text.size() < chars; ++part) {
+    text += QStringLiteral(
+                "## Part %1\n\nEach node holds **half** of every layer, and `allReduce` "
+                "adds the halves. ")
+                .arg(part);
+    text += QStringLiteral("The worker never samples; the head draws the token and sends it back. ")
+                .repeated(4);
+    text += QStringLiteral("\n\n");
+    for (int item = 1; item <= 12; ++item) {
+      text += QStringLiteral("%1. step %1 of part %2 with a *few* words\n").arg(item).arg(part);
+    }
+    text += QStringLiteral("\n| node | weights | cache |\n|---|---:|---:|\n");
+    for (int row = 0; row < 8; ++row) {
+      text += QStringLiteral("| %1 | 13.9 MiB | %2 MiB |\n").arg(row).arg(row * 3);
+    }
+    text += QStringLiteral("\n```cpp\n");
+    for (int line = 0; line < 40; ++line) {
+      text += QStringLiteral("  total += weights[%1] * values[%1];  // line %1\n").arg(line);
+    }
+    text += QStringLiteral("```\n\n");
+  }
+  return text.left(chars);
+}
+
+}  // namespace
+
+class StreamingTest : public QObject {
+  Q_OBJECT
+
+ private slots:
+  void noHandlerTakesMoreThan50MsOfCpu_data();
+  void noHandlerTakesMoreThan50MsOfCpu();
+  void aGrowingAnswerEqualsTheWholeOne();
+  void anotherWordRewritesOneBlock();
+};
+
+void StreamingTest::noHandlerTakesMoreThan50MsOfCpu_data() {
+  QTest::addColumn<bool>("thinking");
+  QTest::newRow("answer of 48,000 characters") << false;
+  QTest::newRow("reasoning of 48,000 characters") << true;
+}
+
+void StreamingTest::noHandlerTakesMoreThan50MsOfCpu() {
+  QFETCH(bool, thinking);
+  auto& application = *static_cast<MeteredApplication*>(qApp);
+  PanelFixture f;
+  f.panel.setEngine(readyEngine());
+  f.chat.setAvailable(true, QStringLiteral("Message"));
+  QVERIFY(f.window.showPage(QStringLiteral("chat")));
+  f.window.resize(1180, 800);
+  f.window.show();
+  QVERIFY(QTest::qWaitForWindowExposed(&f.window));
+  for (int turn = 0; turn < 20; turn += 2) {
+    f.chat.setTurn(turn, userTurn(QStringLiteral("Earlier question %1").arg(turn)));
+    f.chat.setTurn(turn + 1, markdownTurn());
+  }
+  f.chat.setTurn(20, userTurn(QStringLiteral("Tell me everything.")));
+  QTest::qWait(200);
+
+  const QString answer = longAnswer(48000);
+  constexpr int kCharsPerChunk = 24;  // a few tokens, as one read of the socket brings them
+  ui::ChatTurn turn;
+  turn.stage = thinking ? ui::TurnStage::Thinking : ui::TurnStage::Answering;
+  int sent = 0;
+  int tokens = 0;
+  QTimer tokenTimer;
+  tokenTimer.setInterval(2);
+  const auto deliver = [&] {
+    sent = std::min<int>(sent + kCharsPerChunk, static_cast<int>(answer.size()));
+    (thinking ? turn.reasoning : turn.text) = answer.left(sent);
+    turn.progress = QStringLiteral("Thinking 00:12 · %1 tokens").arg(++tokens);
+    f.chat.setTurn(21, turn);
+    if (tokens % 200 == 0) {
+      f.monitor.addStats(sampleStats(tokens * 1000, 60, 0));
+      f.panel.setEngine(readyEngine());
+    }
+    if (sent == answer.size()) {
+      tokenTimer.stop();
+    }
+  };
+  connect(&tokenTimer, &QTimer::timeout, this, deliver);
+  application.reset();
+  tokenTimer.start();
+  QTRY_COMPARE_WITH_TIMEOUT(sent, static_cast<int>(answer.size()), 60000);
+  turn.stage = ui::TurnStage::Finished;
+  turn.numbers = QStringLiteral("62.1 tok/s");
+  f.chat.setTurn(21, turn);
+  QTest::qWait(100);
+  qInfo("worst handler %.1f ms (%s), mean %.3f ms over %ld events",
+        application.worstMs,
+        application.worst.constData(),
+        application.totalMs / double(application.events),
+        application.events);
+  saveScreen(f.window,
+             thinking ? QStringLiteral("streamed-reasoning") : QStringLiteral("streamed-answer"));
+  QVERIFY2(application.worstMs <= 50.0, application.worst.constData());
+}
+
+void StreamingTest::aGrowingAnswerEqualsTheWholeOne() {
+  ui::Theme theme(*qApp);
+  const QString answer = longAnswer(4000);
+  ui::MarkdownView grown(theme);
+  for (int chars = 1; chars <= answer.size(); chars += 7) {
+    grown.setMarkdown(answer.left(chars));
+  }
+  grown.setMarkdown(answer);
+  ui::MarkdownView whole(theme);
+  whole.setMarkdown(answer);
+  QCOMPARE(grown.toPlainText(), whole.toPlainText());
+  QCOMPARE(grown.toHtml(), whole.toHtml());
+}
+
+void StreamingTest::anotherWordRewritesOneBlock() {
+  ui::Theme theme(*qApp);
+  ui::MarkdownView view(theme);
+  const QString answer = longAnswer(8000);
+  view.setMarkdown(answer + QStringLiteral("\n\nThe last"));
+  QVERIFY(view.content().blockCount() > 30);
+  view.setMarkdown(answer + QStringLiteral("\n\nThe last word"));
+  QCOMPARE(view.content().blocksWritten(), 1);
+}
+
+}  // namespace tandem::test
+
+int main(int argc, char** argv) {
+  tandem::test::MeteredApplication application(argc, argv);
+  tandem::test::StreamingTest test;
+  return QTest::qExec(&test, argc, argv);
+}
+#include "streaming_test.moc"
