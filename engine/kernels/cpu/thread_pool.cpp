@@ -9,7 +9,8 @@ namespace tandem::kernels {
 ThreadPool::ThreadPool(int threads) {
   workers_.reserve(static_cast<std::size_t>(threads > 1 ? threads - 1 : 0));
   for (int part = 1; part < threads; ++part) {
-    workers_.emplace_back([this, part](const std::stop_token& stop) { work(stop, part); });
+    workers_.emplace_back(
+        [this, part, threads](const std::stop_token& stop) { work(stop, part, threads); });
     pthread_setname_np(workers_.back().native_handle(), fmt::format("compute-{}", part).c_str());
   }
 }
@@ -38,8 +39,8 @@ void ThreadPool::run(std::int64_t count, const void* context, Call call) {
   }
 }
 
-void ThreadPool::work(const std::stop_token& stop, std::int64_t part) {
-  const std::int64_t parts = threads();
+// `parts` is handed over: a thread may run before the constructor has filled `workers_`.
+void ThreadPool::work(const std::stop_token& stop, std::int64_t part, std::int64_t parts) {
   std::uint64_t seen = 0;
   for (;;) {
     const void* context = nullptr;

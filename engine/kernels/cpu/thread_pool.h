@@ -44,7 +44,8 @@ class ThreadPool {
                         std::int64_t end);
 
   void run(std::int64_t count, const void* context, Call call) TANDEM_EXCLUDES(mutex_);
-  void work(const std::stop_token& stop, std::int64_t part) TANDEM_EXCLUDES(mutex_);
+  void work(const std::stop_token& stop, std::int64_t part, std::int64_t parts)
+      TANDEM_EXCLUDES(mutex_);
 
   Mutex mutex_;
   Condition started_;
