@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -16,6 +17,7 @@
 #include "engine/base/file_descriptor.h"
 #include "engine/cuda/cuda_library.h"
 #include "engine/tools/command.h"
+#include "engine/tools/command_line.h"
 
 #include <CLI/CLI.hpp>
 
@@ -113,7 +115,9 @@ int cudaCheckCommand(int argc, char** argv) {
   bool nccl = false;
   app.add_option("--libdir", folder, "folder of libtandem_cuda.so; default: beside the program");
   app.add_flag("--nccl", nccl, "let two processes on this GPU sum over NCCL");
-  CLI11_PARSE(app, argc, argv);
+  if (const std::optional<int> code = parseCommandLine(app, argc, argv)) {
+    return *code;
+  }
 
   if (nccl) {
     if (const Result<void> summed = checkTwoNcclRanks(folder); !summed) {

@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/tools/command.h"
+#include "engine/tools/command_line.h"
 #include "engine/tools/engine_options.h"
 #include "engine/tools/load_model.h"
 #include "engine/tools/local_engine.h"
@@ -110,7 +111,9 @@ int generateCommand(int argc, char** argv) {
       ->check(CLI::Range(1e-9, 1.0))
       ->capture_default_str();
   app.add_option("--seed", arguments.sampling.seed, "default: drawn at random");
-  CLI11_PARSE(app, argc, argv);
+  if (const std::optional<int> code = parseCommandLine(app, argc, argv)) {
+    return *code;
+  }
   arguments.sampling.maxTokens = maxTokens;
 
   const Result<void> done =

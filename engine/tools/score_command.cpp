@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <vector>
 
 #include "engine/model/safetensors_writer.h"
 #include "engine/tools/command.h"
+#include "engine/tools/command_line.h"
 #include "engine/tools/model_arguments.h"
 #include "engine/tools/token_file.h"
 
@@ -138,7 +140,9 @@ int scoreCommand(int argc, char** argv) {
   app.add_option("--chunk", arguments.chunk, "tokens a step; default: the whole prompt")
       ->check(CLI::PositiveNumber);
   app.add_flag("--mtp", arguments.mtp, "draft logits of the MTP module too");
-  CLI11_PARSE(app, argc, argv);
+  if (const std::optional<int> code = parseCommandLine(app, argc, argv)) {
+    return *code;
+  }
 
   const Result<void> done = score(modelArguments, arguments, tokenFile, outFile);
   if (!done) {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/tools/serve_command.h"
 
+#include <optional>
 #include <string>
 
 #include "engine/tools/command.h"
+#include "engine/tools/command_line.h"
 #include "engine/tools/engine_options.h"
 #include "engine/tools/head_process.h"
 #include "engine/tools/load_model.h"
@@ -43,7 +45,9 @@ int serveCommand(int argc, char** argv) {
          "this node's HOST:PORT on the cable, to listen on for rank 1; without it and with "
          "--ranks 2 rank 1 is started on this host")
       ->needs(secret);
-  CLI11_PARSE(app, argc, argv);
+  if (const std::optional<int> code = parseCommandLine(app, argc, argv)) {
+    return *code;
+  }
   return runHead(config, loadModel);
 }
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/tools/worker_command.h"
 
+#include <optional>
 #include <string>
 
 #include "engine/tools/command.h"
+#include "engine/tools/command_line.h"
 #include "engine/tools/engine_options.h"
 #include "engine/tools/load_model.h"
 #include "engine/tools/worker_process.h"
@@ -31,7 +33,9 @@ int workerCommand(int argc, char** argv) {
   app.add_option("--peer-secret", config.peer.secretFile, "0600 file of 32 bytes, as on rank 0")
       ->required();
   app.add_flag("--quiet", quiet, "leave log lines to rank 0; errors still go to stderr");
-  CLI11_PARSE(app, argc, argv);
+  if (const std::optional<int> code = parseCommandLine(app, argc, argv)) {
+    return *code;
+  }
   return runWorker(config, quiet ? WorkerLog::RelayedOnly : WorkerLog::Stderr, loadModel);
 }
 

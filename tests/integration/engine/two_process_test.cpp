@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// tandem-engine as its users run it: processes, signals, exit codes and the sentences they print.
+#include <signal.h>
+#include <unistd.h>
+
+#include <memory>
+
+#include <QCoreApplication>
+#include <QElapsedTimer>
+#include <QFile>
+#include <QJsonArray>
+#include <QJsonDocument>
+#include <QJsonObject>
+#include <QProcess>
+#include <QRegularExpression>
+#include <QTcpServer>
+#include <QTcpSocket>
+#include <QTemporaryDir>
+#include <QTest>
+
+#include "tests/support/checkpoints.h"
+
+namespace {
+
+constexpr int kExitOk = 0;
+constexpr int kExitFailed = 1;
+constexpr int kExitUsage = 2;
+constexpr int kExitFatal = 75;
+
+constexpr int kLossMs = 5000;  // a lost rank is noticed, told and exited for within this time
+constexpr int kPatienceMs = 30000;
+
+bool isAlive(qint64 pid) {
+  return ::kill(static_cast<pid_t>(pid), 0) == 0;
+}
+
+/// One run of tandem-engine; killed when it goes out of scope.
+class Engine {
+ public:
+  explicit Engine(const QStringList& arguments) {
+    process_.setProcessChannelMode(QProcess::MergedChannels);
+    process_.start(QStringLiteral(TANDEM_ENGINE), arguments);
+    process_.waitForStarted();
+  }
+  ~Engine() {
+    process_.kill();
+    process_.waitForFinished();
+  }
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  /// Everything printed so far.
+  const QString& output() {
+    output_ += QString::fromUtf8(process_.readAll());
+    return output_;
+  }
+
+  /// Waits for a line that matches and gives the first capture, or "" after the deadline.
+  QString waitFor(const QString& pattern, int deadlineMs = kPatienceMs) {
+    const QRegularExpression expression(pattern);
+    QElapsedTimer timer;
+    timer.start();
+    while (timer.elapsed() < deadlineMs) {
+      const QRegularExpressionMatch match = expression.match(output());
+      if (match.hasMatch()) {
+        return match.captured(match.lastCapturedIndex());
+      }
+      process_.waitForReadyRead(50);
+    }
+    return {};
+  }
+
+  /// The exit code, or -1 if it still runs after the deadline.
+  int waitForExit(int deadlineMs = kPatienceMs) {
+    if (process_.state() != QProcess::NotRunning && !process_.waitForFinished(deadlineMs)) {
+      return -1;
+    }
+    return process_.exitStatus() == QProcess::NormalExit ? process_.exitCode() : -2;
+  }
+
+  void send(int signal) const { ::kill(static_cast<pid_t>(process_.processId()), signal); }
+
+  quint16 waitForPort() {
+    return waitFor(QStringLiteral("ready at http://127\\.0\\.0\\.1:(\\d+)/v1")).toUShort();
+  }
+  qint64 workerPid() {
+    return waitFor(QStringLiteral("local worker with pid (\\d+)")).toLongLong();
+  }
+
+ private:
+  QProcess process_;
+  QString output_;
+};
+
+/// A connection that has sent one request and collects the answer.
+class HttpRequest {
+ public:
+  HttpRequest(quint16 port,
+              const QByteArray& method,
+              const QByteArray& path,
+              const QByteArray& body) {
+    socket_.connectToHost(QStringLiteral("127.0.0.1"), port);
+    socket_.waitForConnected();
+    socket_.write(method + " " + path + " HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n" +
+                  "Content-Type: application/json\r\nContent-Length: " +
+                  QByteArray::number(body.size()) + "\r\n\r\n" + body);
+    socket_.flush();
+  }
+
+  bool waitForText(const QByteArray& text, int deadlineMs = kPatienceMs) {
+    QElapsedTimer timer;
+    timer.start();
+    while (!received_.contains(text) && timer.elapsed() < deadlineMs) {
+      socket_.waitForReadyRead(50);
+      received_ += socket_.readAll();
+      if (socket_.state() == QAbstractSocket::UnconnectedState && socket_.bytesAvailable() == 0) {
+        break;
+      }
+    }
+    return received_.contains(text);
+  }
+
+  QByteArray waitForAll(int deadlineMs = kPatienceMs) {
+    QElapsedTimer timer;
+    timer.start();
+    while (socket_.state() != QAbstractSocket::UnconnectedState && timer.elapsed() < deadlineMs) {
+      socket_.waitForReadyRead(50);
+      received_ += socket_.readAll();
+    }
+    received_ += socket_.readAll();
+    return received_;
+  }
+
+ private:
+  QTcpSocket socket_;
+  QByteArray received_;
+};
+
+QByteArray chatBody(const QString& text, bool stream, int maxTokens) {
+  const QJsonObject message{{QStringLiteral("role"), QStringLiteral("user")},
+                            {QStringLiteral("content"), text}};
+  return QJsonDocument(QJsonObject{{QStringLiteral("model"), QStringLiteral("any")},
+                                   {QStringLiteral("temperature"), 0},
+                                   {QStringLiteral("stream"), stream},
+                                   {QStringLiteral("max_tokens"), maxTokens},
+                                   {QStringLiteral("messages"), QJsonArray{message}}})
+      .toJson(QJsonDocument::Compact);
+}
+
+QJsonObject readJson(const QString& file) {
+  QFile stream(file);
+  return stream.open(QIODevice::ReadOnly) ? QJsonDocument::fromJson(stream.readAll()).object()
+                                          : QJsonObject();
+}
+
+void writeFile(const QString& file, const QByteArray& content) {
+  QFile stream(file);
+  if (!stream.open(QIODevice::WriteOnly) || stream.write(content) != content.size()) {
+    qFatal("could not write a test file");
+  }
+}
+
+}  // namespace
+
+class TwoProcessTest : public QObject {
+  Q_OBJECT
+
+  QString chatModel_;
+
+  [[nodiscard]] QStringList serve(const QStringList& more = {}, quint16 port = 0) const {
+    return QStringList{QStringLiteral("serve"),
+                       QStringLiteral("--model"),
+                       chatModel_,
+                       QStringLiteral("--ranks"),
+                       QStringLiteral("2"),
+                       QStringLiteral("--port"),
+                       QString::number(port)} +
+           more;
+  }
+
+ private slots:
+  void initTestCase() { chatModel_ = tandem::test::chatCheckpoint(); }
+
+  void init() {
+    if (chatModel_.isEmpty()) {
+      QSKIP("no chat checkpoint: neither resources/demo-model nor ../shared/oracle/tiny-trained");
+    }
+  }
+
+  void serveAnswersAndStopsInOrder() {
+    Engine engine(serve());
+    const quint16 port = engine.waitForPort();
+    QVERIFY2(port != 0, qPrintable(engine.output()));
+    const qint64 worker = engine.workerPid();
+    QVERIFY(isAlive(worker));
+    HttpRequest chat(port,
+                     "POST",
+                     "/v1/chat/completions",
+                     chatBody(QStringLiteral("Hi"), false, 8));
+    const QByteArray answer = chat.waitForAll();
+    QVERIFY2(answer.startsWith("HTTP/1.1 200"), answer.constData());
+    QVERIFY2(answer.contains("\"completion_tokens\":"), answer.constData());
+    for (const char* phase : {"connect", "validate", "weights", "kv", "selftest", "api"}) {
+      QVERIFY2(engine.output().contains(QStringLiteral("rank 0 %1 took").arg(QLatin1String(phase))),
+               phase);
+    }
+    QVERIFY(engine.output().contains(QStringLiteral("rank 1 weights took")));
+    engine.send(SIGTERM);
+    QCOMPARE(engine.waitForExit(), kExitOk);
+    QVERIFY(!isAlive(worker));
+  }
+
+  void anOpenAnswerIsFinishedBeforeTheEngineStops() {
+    Engine engine(serve({QStringLiteral("--backend"), QStringLiteral("reference")}));
+    const quint16 port = engine.waitForPort();
+    QVERIFY2(port != 0, qPrintable(engine.output()));
+    const QString longText = QStringLiteral("one two three four ").repeated(40);
+    HttpRequest chat(port, "POST", "/v1/chat/completions", chatBody(longText, true, 200));
+    QVERIFY(chat.waitForText("\"delta\""));
+    engine.send(SIGINT);
+    const QByteArray answer = chat.waitForAll();
+    QVERIFY2(answer.contains("data: [DONE]"), answer.constData());
+    QVERIFY(!answer.contains("\"error\""));
+    QCOMPARE(engine.waitForExit(), kExitOk);
+  }
+
+  void aWorkerLostInMidAnswerEndsTheStreamWithAnErrorAndTheEngineWith75_data() {
+    QTest::addColumn<int>("signal");
+    QTest::addColumn<QString>("says");
+    QTest::newRow("killed") << SIGKILL << QStringLiteral("ended with signal 9");
+    QTest::newRow("frozen") << SIGSTOP << QStringLiteral("not heard from for 4000 ms");
+  }
+
+  void aWorkerLostInMidAnswerEndsTheStreamWithAnErrorAndTheEngineWith75() {
+    QFETCH(int, signal);
+    QFETCH(QString, says);
+    Engine engine(serve({QStringLiteral("--backend"), QStringLiteral("reference")}));
+    const quint16 port = engine.waitForPort();
+    QVERIFY2(port != 0, qPrintable(engine.output()));
+    const qint64 worker = engine.workerPid();
+    // The second request waits behind the first, whose prompt keeps the ranks busy for long enough.
+    const QString longText = QStringLiteral("one two three four ").repeated(200);
+    HttpRequest running(port, "POST", "/v1/chat/completions", chatBody(longText, true, 500));
+    QVERIFY(running.waitForText("200 OK"));
+    HttpRequest waiting(port, "POST", "/v1/chat/completions", chatBody(longText, true, 500));
+    QVERIFY(waiting.waitForText("200 OK"));
+    QElapsedTimer timer;
+    timer.start();
+    ::kill(static_cast<pid_t>(worker), signal);
+    QCOMPARE(engine.waitForExit(), kExitFatal);
+    QVERIFY2(timer.elapsed() <= kLossMs, qPrintable(QString::number(timer.elapsed())));
+    for (HttpRequest* request : {&running, &waiting}) {
+      const QByteArray answer = request->waitForAll();
+      QVERIFY2(answer.contains("\"error\""), answer.constData());
+      QVERIFY2(answer.contains("rank 1"), answer.constData());
+    }
+    const QString lastLine = engine.output().trimmed().section(u'\n', -1);
+    QVERIFY2(lastLine.startsWith(QStringLiteral("tandem-engine serve: rank 1 is")),
+             qPrintable(lastLine));
+    QVERIFY2(lastLine.contains(says), qPrintable(lastLine));
+    QTRY_VERIFY(!isAlive(worker));
+  }
+
+  void aWorkerDoesNotOutliveRankZero() {
+    Engine engine(serve());
+    QVERIFY2(engine.waitForPort() != 0, qPrintable(engine.output()));
+    const qint64 worker = engine.workerPid();
+    QVERIFY(isAlive(worker));
+    engine.send(SIGKILL);
+    QTRY_VERIFY_WITH_TIMEOUT(!isAlive(worker), kLossMs);
+  }
+
+  void ranksStartedApartMeetOverTheirSecretAndTheWorkerExitsWithRankZero() {
+    const QTemporaryDir folder;
+    const QString secret = folder.filePath(QStringLiteral("secret"));
+    writeFile(secret, QByteArray(32, 's'));
+    QFile::setPermissions(secret, QFile::ReadOwner | QFile::WriteOwner);
+    QTcpServer probe;  // finds a free port
+    QVERIFY(probe.listen(QHostAddress::LocalHost));
+    const QString peer = QStringLiteral("127.0.0.1:%1").arg(probe.serverPort());
+    probe.close();
+    const QStringList pairing{QStringLiteral("--peer"),
+                              peer,
+                              QStringLiteral("--peer-secret"),
+                              secret};
+    // Rank 1 first, as a start on two nodes does it.
+    Engine worker(QStringList{QStringLiteral("worker"), QStringLiteral("--model"), chatModel_} +
+                  pairing);
+    Engine head(serve(pairing));
+    QVERIFY2(head.waitForPort() != 0, qPrintable(head.output()));
+    QElapsedTimer timer;
+    timer.start();
+    head.send(SIGKILL);
+    QCOMPARE(worker.waitForExit(), kExitFatal);
+    QVERIFY(timer.elapsed() <= kLossMs);
+    QVERIFY2(worker.output().contains(QStringLiteral("tandem-engine worker: rank 0 is lost")),
+             qPrintable(worker.output()));
+  }
+
+  void aWorkerWithAnotherSecretIsRefusedAndSaysSo() {
+    const QTemporaryDir folder;
+    const QString secret = folder.filePath(QStringLiteral("secret"));
+    const QString other = folder.filePath(QStringLiteral("other"));
+    for (const auto& [file, fill] : {std::pair(secret, 's'), std::pair(other, 'o')}) {
+      writeFile(file, QByteArray(32, fill));
+      QFile::setPermissions(file, QFile::ReadOwner | QFile::WriteOwner);
+    }
+    QTcpServer probe;
+    QVERIFY(probe.listen(QHostAddress::LocalHost));
+    const QString peer = QStringLiteral("127.0.0.1:%1").arg(probe.serverPort());
+    probe.close();
+    Engine head(serve({QStringLiteral("--peer"), peer, QStringLiteral("--peer-secret"), secret}));
+    Engine worker({QStringLiteral("worker"),
+                   QStringLiteral("--model"),
+                   chatModel_,
+                   QStringLiteral("--peer"),
+                   peer,
+                   QStringLiteral("--peer-secret"),
+                   other});
+    QCOMPARE(worker.waitForExit(), kExitFatal);
+    QVERIFY2(worker.output().contains(QStringLiteral("another pairing secret")),
+             qPrintable(worker.output()));
+    QVERIFY(!head.waitFor(QStringLiteral("was refused: the other end has (another) pairing secret"))
+                 .isEmpty());
+    head.send(SIGTERM);
+    QCOMPARE(head.waitForExit(), kExitOk);
+  }
+
+  void aSecretThatOthersCanReadIsRefused() {
+    const QTemporaryDir folder;
+    const QString secret = folder.filePath(QStringLiteral("secret"));
+    writeFile(secret, QByteArray(32, 's'));
+    QFile::setPermissions(secret, QFile::ReadOwner | QFile::WriteOwner | QFile::ReadGroup);
+    Engine worker({QStringLiteral("worker"),
+                   QStringLiteral("--model"),
+                   chatModel_,
+                   QStringLiteral("--peer"),
+                   QStringLiteral("127.0.0.1:1"),
+                   QStringLiteral("--peer-secret"),
+                   secret});
+    QCOMPARE(worker.waitForExit(), kExitFatal);
+    QVERIFY2(worker.output().contains(QStringLiteral("has mode 0640")),
+             qPrintable(worker.output()));
+  }
+
+  void aTakenPortIsNamedWithItsHolder() {
+    QTcpServer holder;
+    QVERIFY(holder.listen(QHostAddress::LocalHost));
+    Engine engine(serve({}, holder.serverPort()));
+    QCOMPARE(engine.waitForExit(), kExitFatal);
+    const QString lastLine = engine.output().trimmed().section(u'\n', -1);
+    QVERIFY2(lastLine.contains(QString::number(holder.serverPort())), qPrintable(lastLine));
+    QVERIFY2(lastLine.contains(QStringLiteral("pid %1").arg(::getpid())), qPrintable(lastLine));
+  }
+
+  void aFolderWithoutAModelIsNamed() {
+    const QTemporaryDir empty;
+    Engine engine({QStringLiteral("serve"),
+                   QStringLiteral("--model"),
+                   empty.path(),
+                   QStringLiteral("--ranks"),
+                   QStringLiteral("2")});
+    QCOMPARE(engine.waitForExit(), kExitFatal);
+    QVERIFY2(engine.output().contains(empty.path() + QStringLiteral("/config.json")),
+             qPrintable(engine.output()));
+  }
+
+  void aFolderThatMayNotBeReadIsNamed() {
+    if (::geteuid() == 0) {
+      QSKIP("root may read every folder");
+    }
+    const QTemporaryDir folder;
+    const QString config = folder.filePath(QStringLiteral("config.json"));
+    writeFile(config, "{}");
+    QFile::setPermissions(config, QFile::WriteOwner);
+    Engine engine({QStringLiteral("serve"), QStringLiteral("--model"), folder.path()});
+    QCOMPARE(engine.waitForExit(), kExitFatal);
+    QVERIFY2(engine.output().contains(QStringLiteral("Permission denied")),
+             qPrintable(engine.output()));
+  }
+
+  void wrongOptionsAreUsageErrors_data() {
+    QTest::addColumn<QStringList>("arguments");
+    const QStringList model{QStringLiteral("--model"), QStringLiteral("/tmp")};
+    QTest::newRow("three ranks") << QStringList{QStringLiteral("serve")} + model +
+                                        QStringList{QStringLiteral("--ranks"), QStringLiteral("3")};
+    QTest::newRow("unknown numerics")
+        << QStringList{QStringLiteral("serve")} + model +
+               QStringList{QStringLiteral("--numerics"), QStringLiteral("fp2")};
+    QTest::newRow("a peer without a secret")
+        << QStringList{QStringLiteral("serve")} + model +
+               QStringList{QStringLiteral("--peer"), QStringLiteral("127.0.0.1:1")};
+    QTest::newRow("a peer with a port of letters")
+        << QStringList{QStringLiteral("worker")} + model +
+               QStringList{QStringLiteral("--peer"),
+                           QStringLiteral("host:http"),
+                           QStringLiteral("--peer-secret"),
+                           QStringLiteral("x")};
+  }
+
+  void wrongOptionsAreUsageErrors() {
+    QFETCH(QStringList, arguments);
+    Engine engine(arguments);
+    QCOMPARE(engine.waitForExit(), kExitUsage);
+  }
+
+  void generateGivesTheSameOnOneAndTwoRanks() {
+    const QTemporaryDir folder;
+    const QString tokens = folder.filePath(QStringLiteral("tokens.json"));
+    writeFile(tokens, R"({"a": [0, 5, 9, 12], "b": [0, 7, 7, 7, 7, 7, 7]})");
+    QList<QJsonObject> answers;
+    for (const QString& ranks : {QStringLiteral("1"), QStringLiteral("2")}) {
+      const QString out = folder.filePath(ranks);
+      Engine engine({QStringLiteral("generate"),
+                     QStringLiteral("--model"),
+                     chatModel_,
+                     QStringLiteral("--tokens"),
+                     tokens,
+                     QStringLiteral("--out"),
+                     out,
+                     QStringLiteral("--max-tokens"),
+                     QStringLiteral("16"),
+                     QStringLiteral("--ignore-eos"),
+                     QStringLiteral("--numerics"),
+                     QStringLiteral("exact"),
+                     QStringLiteral("--ranks"),
+                     ranks});
+      QCOMPARE(engine.waitForExit(), kExitOk);
+      answers.append(readJson(out));
+    }
+    QCOMPARE(answers[0].value(u"a").toArray().size(), 16);
+    QCOMPARE(answers[0].value(u"b").toArray().size(), 16);
+    QCOMPARE(answers[1], answers[0]);
+  }
+
+  void generateRefusesBadPromptsWithTheValues_data() {
+    QTest::addColumn<QByteArray>("tokens");
+    QTest::addColumn<QString>("says");
+    QTest::newRow("token out of range")
+        << QByteArray(R"({"a": [0, 99999999]})") << QStringLiteral("prompt token 1 is 99999999");
+    QTest::newRow("empty prompt") << QByteArray(R"({"a": []})")
+                                  << QStringLiteral("a is not a list");
+    QTest::newRow("longer than the context")
+        << QByteArray("{\"a\": [" + QByteArray("1,").repeated(64) + "1]}")
+        << QStringLiteral("the prompt has 65 tokens; the context of 64");
+    QTest::newRow("not JSON") << QByteArray("[[[") << QStringLiteral("is not a JSON object");
+  }
+
+  void generateRefusesBadPromptsWithTheValues() {
+    QFETCH(QByteArray, tokens);
+    QFETCH(QString, says);
+    const QTemporaryDir folder;
+    const QString file = folder.filePath(QStringLiteral("tokens.json"));
+    writeFile(file, tokens);
+    Engine engine({QStringLiteral("generate"),
+                   QStringLiteral("--model"),
+                   chatModel_,
+                   QStringLiteral("--tokens"),
+                   file,
+                   QStringLiteral("--out"),
+                   folder.filePath(QStringLiteral("out")),
+                   QStringLiteral("--max-tokens"),
+                   QStringLiteral("4"),
+                   QStringLiteral("--context"),
+                   QStringLiteral("64")});
+    QCOMPARE(engine.waitForExit(), kExitFailed);
+    QVERIFY2(engine.output().contains(says), qPrintable(engine.output()));
+  }
+};
+
+QTEST_GUILESS_MAIN(TwoProcessTest)
+#include "two_process_test.moc"
