@@ -104,13 +104,13 @@ QString MainWindow::currentPage() const {
 void MainWindow::showFirstRun() {
   firstRun_ = new FirstRunCard(stack_);
   stack_->setCurrentIndex(stack_->addWidget(firstRun_));
-  rail_->setEnabled(false);
+  rail_->setPagesEnabled(false);
   header_->hide();
   connect(firstRun_, &FirstRunCard::demoChosen, this, [this] {
     stack_->removeWidget(firstRun_);
     firstRun_->deleteLater();
     firstRun_ = nullptr;
-    rail_->setEnabled(true);
+    rail_->setPagesEnabled(true);
     header_->show();
     showPageAt(0);
     emit demoChosen();

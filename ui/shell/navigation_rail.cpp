@@ -79,6 +79,12 @@ void NavigationRail::setCurrent(int page) {
   buttons_->button(page)->setChecked(true);
 }
 
+void NavigationRail::setPagesEnabled(bool enabled) {
+  for (QAbstractButton* button : buttons_->buttons()) {
+    button->setEnabled(enabled);
+  }
+}
+
 void NavigationRail::recolor() {
   const QColor color = theme_.palette().textNormal;
   for (std::size_t i = 0; i < icons_.size(); ++i) {

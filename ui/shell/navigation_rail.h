@@ -20,6 +20,8 @@ class NavigationRail : public QFrame {
   NavigationRail(Theme& theme, const std::vector<PageEntry>& pages, QWidget* parent = nullptr);
 
   void setCurrent(int page);
+  /// Before the first choice there is no page to go to; the theme can be changed all the same.
+  void setPagesEnabled(bool enabled);
 
  signals:
   void pageChosen(int page);

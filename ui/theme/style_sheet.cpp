@@ -91,6 +91,7 @@ QToolButton[look="nav"] { background: transparent; border: 2px solid transparent
   min-height: 36px; text-align: left; }
 QToolButton[look="nav"]:hover { background: @hover; color: @textStrong; }
 QToolButton[look="nav"]:checked { background: @accentTint; color: @textStrong; }
+QToolButton[look="nav"]:disabled { color: @textQuiet; background: transparent; }
 QToolButton[look="nav"]:focus { border: 2px solid @accent; }
 
 QLineEdit, QComboBox, QPlainTextEdit { background: @ground; color: @textStrong;

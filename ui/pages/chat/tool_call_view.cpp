@@ -17,7 +17,7 @@ namespace tandem::ui {
 
 namespace {
 
-constexpr int kResultHeight = 62;
+constexpr int kResultHeight = 48;
 constexpr int kIcon = 16;
 
 }  // namespace

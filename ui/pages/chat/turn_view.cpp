@@ -24,8 +24,6 @@ namespace tandem::ui {
 namespace {
 
 constexpr int kWidestBubbleText = 520;
-// Brings the glyph of an icon button into line with the text above it.
-constexpr int kIconInset = -6;
 
 }  // namespace
 
@@ -90,7 +88,7 @@ void TurnView::buildAnswer() {
   copy_ = makeIconButton(tr("Copy answer"), actions_);
   regenerate_ = makeIconButton(tr("Regenerate answer"), actions_);
   auto* actions = new QHBoxLayout(actions_);
-  actions->setContentsMargins(kIconInset, 0, 0, 0);
+  actions->setContentsMargins(0, 0, 0, 0);
   actions->setSpacing(spacing::kHair);
   actions->addWidget(copy_);
   actions->addWidget(regenerate_);

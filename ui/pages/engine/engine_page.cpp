@@ -92,6 +92,8 @@ QWidget* EnginePage::buildStartCard() {
   table_->verticalHeader()->setDefaultSectionSize(theme_.scaled(28));
   table_->horizontalHeader()->setHighlightSections(false);
   table_->horizontalHeader()->setSectionResizeMode(QHeaderView::Stretch);
+  table_->horizontalHeader()->setSectionResizeMode(PhaseTableModel::Phase,
+                                                   QHeaderView::ResizeToContents);
   views_->addWidget(timeline_);
   views_->addWidget(table_);
   views_->setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Fixed);
