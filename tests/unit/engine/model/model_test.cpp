@@ -221,8 +221,13 @@ class ModelTest : public QObject {
     QFETCH(int, chunk);
     const ModelOptions options{.backend = reference ? Backend::Reference : Backend::Cpu,
                                .numerics = Numerics::Exact};
-    const auto distance = compareWithGolden(
-        folder, modelFolder, options, ranks, static_cast<std::size_t>(chunk), "exact", kExactNear);
+    const auto distance = compareWithGolden(folder,
+                                            modelFolder,
+                                            options,
+                                            ranks,
+                                            static_cast<std::size_t>(chunk),
+                                            "exact",
+                                            kExactNear);
     QVERIFY2(distance.ok(), distance ? "" : distance.error().text().c_str());
     QVERIFY(distance->rows > 0);
     QVERIFY2(distance->rowsWithin == distance->rows,
@@ -255,12 +260,11 @@ class ModelTest : public QObject {
     auto golden = GoldenFile::open(folder + "/golden.safetensors");
     QVERIFY(golden.ok());
     tandem::comm::SoloCommunicator alone;
-    auto model = DeepseekV4::load(modelFolder,
-                                  {.backend = Backend::Cpu,
-                                   .numerics = Numerics::Act,
-                                   .maxStepTokens = 1024},
-                                  alone,
-                                  nullptr);
+    auto model = DeepseekV4::load(
+        modelFolder,
+        {.backend = Backend::Cpu, .numerics = Numerics::Act, .maxStepTokens = 1024},
+        alone,
+        nullptr);
     QVERIFY2(model.ok(), model ? "" : model.error().text().c_str());
     const tandem::model::ModelConfig& config = (*model)->config();
     const std::vector<TokenId> tokens = golden->integers(prompt + ".ids");
@@ -278,12 +282,12 @@ class ModelTest : public QObject {
       const auto perToken = static_cast<std::size_t>(config.numExpertsPerTok);
       for (std::size_t r = 0; r < tokens.size(); ++r) {
         ++rows;
-        std::vector<std::int32_t> ours(trace->experts.begin() + static_cast<std::ptrdiff_t>(r * perToken),
-                                       trace->experts.begin() +
-                                           static_cast<std::ptrdiff_t>((r + 1) * perToken));
-        std::vector<std::int32_t> theirs(experts.begin() + static_cast<std::ptrdiff_t>(r * perToken),
-                                         experts.begin() +
-                                             static_cast<std::ptrdiff_t>((r + 1) * perToken));
+        std::vector<std::int32_t> ours(
+            trace->experts.begin() + static_cast<std::ptrdiff_t>(r * perToken),
+            trace->experts.begin() + static_cast<std::ptrdiff_t>((r + 1) * perToken));
+        std::vector<std::int32_t> theirs(
+            experts.begin() + static_cast<std::ptrdiff_t>(r * perToken),
+            experts.begin() + static_cast<std::ptrdiff_t>((r + 1) * perToken));
         std::sort(ours.begin(), ours.end());
         std::sort(theirs.begin(), theirs.end());
         bool same = ours == theirs;
@@ -296,7 +300,9 @@ class ModelTest : public QObject {
           for (std::size_t i = 0; i < count; ++i) {
             mine[static_cast<std::size_t>(trace->entries[r * topk + i])] = 1;
           }
-          same = same && std::equal(mine.begin(), mine.end(), seen.begin() + static_cast<std::ptrdiff_t>(r * entries));
+          same = same && std::equal(mine.begin(),
+                                    mine.end(),
+                                    seen.begin() + static_cast<std::ptrdiff_t>(r * entries));
         }
         if (!same) {
           continue;
@@ -311,15 +317,15 @@ class ModelTest : public QObject {
           norm += e * e;
         }
         const double relative = std::sqrt(difference / norm);
-        QVERIFY2(relative <= 1e-3,
-                 qPrintable(QStringLiteral("layer %1 row %2: relative %3")
-                                .arg(layer)
-                                .arg(r)
-                                .arg(relative)));
+        QVERIFY2(
+            relative <= 1e-3,
+            qPrintable(
+                QStringLiteral("layer %1 row %2: relative %3").arg(layer).arg(r).arg(relative)));
       }
     }
-    QVERIFY2(sameChoices >= 0.98 * rows,
-             qPrintable(QStringLiteral("choices agree on %1 of %2 rows").arg(sameChoices).arg(rows)));
+    QVERIFY2(
+        sameChoices >= 0.98 * rows,
+        qPrintable(QStringLiteral("choices agree on %1 of %2 rows").arg(sameChoices).arg(rows)));
   }
 
  private slots:
@@ -388,7 +394,9 @@ class ModelTest : public QObject {
     const tandem::model::SequenceChunk only{c->get(), second, 1};
     std::vector<float> single(vocab);
     QVERIFY((*model)->forward({&only, 1}, single).ok());
-    QVERIFY(std::equal(single.begin(), single.end(), together.begin() + static_cast<std::ptrdiff_t>(vocab)));
+    QVERIFY(std::equal(single.begin(),
+                       single.end(),
+                       together.begin() + static_cast<std::ptrdiff_t>(vocab)));
   }
 
   void greedyDecodingEqualsTheOracles() {
@@ -400,14 +408,15 @@ class ModelTest : public QObject {
     for (const std::string prompt : {"p6", "p150"}) {
       const std::vector<std::int32_t> expected = golden->integers("exact." + prompt + ".greedy");
       std::vector<TokenId> feedNext = golden->integers(prompt + ".ids");
-      auto state = (*model)->newSequence(static_cast<std::int64_t>(feedNext.size() + expected.size()));
+      auto state =
+          (*model)->newSequence(static_cast<std::int64_t>(feedNext.size() + expected.size()));
       std::vector<std::int32_t> got;
       std::vector<float> logits(static_cast<std::size_t>((*model)->vocabSize()));
       while (got.size() < expected.size()) {
         const tandem::model::SequenceChunk chunk{state->get(), feedNext, 1};
         QVERIFY((*model)->forward({&chunk, 1}, logits).ok());
-        got.push_back(static_cast<std::int32_t>(
-            std::max_element(logits.begin(), logits.end()) - logits.begin()));
+        got.push_back(static_cast<std::int32_t>(std::max_element(logits.begin(), logits.end()) -
+                                                logits.begin()));
         feedNext = {got.back()};
       }
       QCOMPARE(got, expected);
