@@ -283,11 +283,12 @@ class ModelTest : public QObject {
     auto golden = GoldenFile::open(folder + "/golden.safetensors");
     QVERIFY(golden.ok());
     tandem::comm::SoloCommunicator alone;
-    auto model = DeepseekV4::load(
-        modelFolder,
-        {.backend = Backend::Cpu, .numerics = Numerics::Act, .maxStepTokens = 1024},
-        alone,
-        nullptr);
+    auto model = DeepseekV4::load(modelFolder,
+                                  {.backend = reference ? Backend::Reference : Backend::Cpu,
+                                   .numerics = Numerics::Act,
+                                   .maxStepTokens = 1024},
+                                  alone,
+                                  nullptr);
     QVERIFY2(model.ok(), model ? "" : model.error().text().c_str());
     const tandem::model::ModelConfig& config = (*model)->config();
     const std::vector<TokenId> tokens = golden->integers(prompt + ".ids");
@@ -296,7 +297,6 @@ class ModelTest : public QObject {
     int sameChoices = 0;
     int moved = 0;
     double worst = 0;
-    int moved = 0;
     for (std::int64_t layer = 1; layer < config.numHiddenLayers; ++layer) {
       const std::string before = "trace.act.layers." + std::to_string(layer - 1);
       const std::string after = "trace.act.layers." + std::to_string(layer);
