@@ -29,7 +29,7 @@ build_packages() {
   echo g++ cmake ninja-build ccache pkg-config python3 ca-certificates \
     libfmt-dev nlohmann-json3-dev libcli11-dev libssl-dev libpcre2-dev libxxhash-dev \
     qt6-base-dev qt6-svg-dev qt6-tools-dev qt6-tools-dev-tools qt6-l10n-tools \
-    libqcustomplot-dev libmd4c-dev libqt6sql6-sqlite fonts-inter fonts-jetbrains-mono
+    libqcustomplot-dev libmd4c-dev libmd4c-html0-dev libqt6sql6-sqlite fonts-inter fonts-jetbrains-mono
   boost_package
 }
 
