@@ -5,12 +5,12 @@
 
 #include <array>
 #include <bit>
-#include <fstream>
-#include <iterator>
-#include <limits>
+#include <cmath>
 #include <utility>
 
 #include <nlohmann/json.hpp>
+
+#include "engine/model/json_document.h"
 
 namespace tandem::model {
 
@@ -20,6 +20,8 @@ using Json = nlohmann::json;
 
 constexpr const char* kWhatToDo =
     "Use a DeepSeek-V4-Flash or -Pro checkpoint in the official layout.";
+
+constexpr std::size_t kLongestShown = 300;  // of a wrong value
 
 /// Reads fields and remembers the first one that is wrong, so that the caller checks once.
 class FieldReader {
@@ -48,26 +50,41 @@ class FieldReader {
     if (value == nullptr) {
       return;
     }
-    if (!value->is_number() || value->get<double>() <= 0) {
+    // Above zero and finite in the type that computes with it, too.
+    const Real number = value->is_number() ? static_cast<Real>(value->get<double>()) : Real{0};
+    if (!(number > 0) || !std::isfinite(number)) {
       refuse(name, value->dump(), "a number above 0");
       return;
     }
-    out = static_cast<Real>(value->get<double>());
+    out = number;
   }
 
   /// A field whose other values name a model that this code does not compute.
   void only(const char* name, const Json& expected) {
     const auto found = object_.find(name);
-    if (found != object_.end() && *found != expected) {
+    if (found != object_.end() && !found->is_null() && *found != expected) {
       refuse(name, found->dump(), expected.dump());
     }
   }
 
   void refuse(const char* name, const std::string& value, const std::string& expected) {
     if (!error_) {
-      error_ = Error{ErrorCode::InvalidArgument,
-                     fmt::format("{}: {} is {}, expected {}", origin_, name, value, expected),
-                     kWhatToDo};
+      error_ =
+          Error{ErrorCode::InvalidArgument,
+                fmt::format(
+                    "{}: {} is {}, expected {}",
+                    origin_,
+                    name,
+                    value.size() <= kLongestShown ? value : value.substr(0, kLongestShown) + "...",
+                    expected),
+                kWhatToDo};
+    }
+  }
+
+  /// The first error of a nested object.
+  void adopt(const Error& error) {
+    if (!error_) {
+      error_ = error;
     }
   }
 
@@ -91,10 +108,13 @@ class FieldReader {
 };
 
 constexpr std::int64_t kMany = 1 << 24;
+// Far beyond the family (V4-Pro: 61 layers, 384 experts): keeps the plan of a damaged config small.
+constexpr std::int64_t kMostLayers = 256;
+constexpr std::int64_t kMostExperts = 4096;
 
 void readShapes(FieldReader& read, ModelConfig& c) {
   read.integer("hidden_size", c.hiddenSize, 1, kMany);
-  read.integer("num_hidden_layers", c.numHiddenLayers, 1, 1024);
+  read.integer("num_hidden_layers", c.numHiddenLayers, 1, kMostLayers);
   read.integer("num_attention_heads", c.numAttentionHeads, 1, kMany);
   read.integer("head_dim", c.headDim, 1, kMany);
   read.integer("qk_rope_head_dim", c.qkRopeHeadDim, 2, kMany);
@@ -108,11 +128,11 @@ void readShapes(FieldReader& read, ModelConfig& c) {
   read.integer("hc_mult", c.hcMult, 1, 64);
   read.integer("hc_sinkhorn_iters", c.hcSinkhornIters, 1, 1000);
   read.positive("hc_eps", c.hcEps);
-  read.integer("n_routed_experts", c.nRoutedExperts, 1, 65536);
+  read.integer("n_routed_experts", c.nRoutedExperts, 1, kMostExperts);
   read.integer("n_shared_experts", c.nSharedExperts, 1, 1);
-  read.integer("num_experts_per_tok", c.numExpertsPerTok, 1, 65536);
+  read.integer("num_experts_per_tok", c.numExpertsPerTok, 1, kMostExperts);
   read.integer("moe_intermediate_size", c.moeIntermediateSize, 1, kMany);
-  read.integer("num_hash_layers", c.numHashLayers, 0, 1024);
+  read.integer("num_hash_layers", c.numHashLayers, 0, kMostLayers);
   read.positive("routed_scaling_factor", c.routedScalingFactor);
   read.positive("swiglu_limit", c.swigluLimit);
   read.positive("rms_norm_eps", c.rmsNormEps);
@@ -131,6 +151,28 @@ void readShapes(FieldReader& read, ModelConfig& c) {
   read.only("topk_method", "noaux_tc");
   read.only("tie_word_embeddings", false);
   read.only("attention_bias", false);
+  // norm_topk_prob is not read: the official code normalises whatever it says.
+}
+
+/// How weights are stored. Absent in re-uploads; the dtypes of the tensors are checked in any case.
+void checkFormats(FieldReader& read) {
+  read.only("expert_dtype", "fp4");
+  const auto found = read.object().find("quantization_config");
+  if (found == read.object().end() || found->is_null()) {
+    return;
+  }
+  if (!found->is_object()) {
+    read.refuse("quantization_config", found->dump(), "an object");
+    return;
+  }
+  FieldReader inner(*found, read.origin() + ": quantization_config");
+  inner.only("quant_method", "fp8");
+  inner.only("fmt", "e4m3");
+  inner.only("scale_fmt", "ue8m0");
+  inner.only("weight_block_size", Json::array({128, 128}));
+  if (inner.error()) {
+    read.adopt(*inner.error());
+  }
 }
 
 void readCompressRatios(FieldReader& read, ModelConfig& c) {
@@ -158,7 +200,7 @@ void readRopeScaling(FieldReader& read, ModelConfig& c) {
   if (found == read.object().end() || found->is_null()) {
     return;
   }
-  if (!found->is_object() || found->value("type", "") != "yarn") {
+  if (!found->is_object() || !found->contains("type") || (*found)["type"] != "yarn") {
     read.refuse("rope_scaling", found->dump(), "null or an object with type \"yarn\"");
     return;
   }
@@ -169,10 +211,7 @@ void readRopeScaling(FieldReader& read, ModelConfig& c) {
   inner.positive("beta_fast", scaling.betaFast);
   inner.positive("beta_slow", scaling.betaSlow);
   if (inner.error()) {
-    read.refuse("rope_scaling",
-                found->dump(),
-                "factor, original_max_position_embeddings, beta_fast "
-                "and beta_slow above 0");
+    read.adopt(*inner.error());
     return;
   }
   c.ropeScaling = scaling;
@@ -214,19 +253,17 @@ void checkRelations(FieldReader& read, const ModelConfig& c) {
         "moe_intermediate_size",
         c.moeIntermediateSize,
         "a multiple of 32, the FP4 scale group");
+  check(c.bosTokenId < c.vocabSize,
+        "bos_token_id",
+        c.bosTokenId,
+        fmt::format("below vocab_size {}", c.vocabSize));
   check(c.eosTokenId < c.vocabSize,
         "eos_token_id",
         c.eosTokenId,
         fmt::format("below vocab_size {}", c.vocabSize));
 }
 
-}  // namespace
-
-Result<ModelConfig> parseModelConfig(const std::string& text, const std::string& origin) {
-  const Json object = Json::parse(text, nullptr, false);
-  if (object.is_discarded() || !object.is_object()) {
-    return Error{ErrorCode::DataCorrupt, origin + " is not a JSON object", "Download it again."};
-  }
+Result<ModelConfig> interpret(const Json& object, const std::string& origin) {
   FieldReader read(object, origin);
   ModelConfig config;
   read.only("model_type", "deepseek_v4");
@@ -234,6 +271,7 @@ Result<ModelConfig> parseModelConfig(const std::string& text, const std::string&
   if (!read.error()) {
     readCompressRatios(read, config);
     readRopeScaling(read, config);
+    checkFormats(read);
     checkRelations(read, config);
   }
   if (read.error()) {
@@ -242,18 +280,23 @@ Result<ModelConfig> parseModelConfig(const std::string& text, const std::string&
   return config;
 }
 
+}  // namespace
+
+Result<ModelConfig> parseModelConfig(const std::string& text, const std::string& origin) {
+  const Result<Json> object = parseJsonObject(text, origin);
+  if (!object) {
+    return object.error();
+  }
+  return interpret(*object, origin);
+}
+
 Result<ModelConfig> readModelConfig(const std::filesystem::path& folder) {
   const std::filesystem::path file = folder / "config.json";
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) {
-    return Error{
-        ErrorCode::NotFound,
-        file.string() + " cannot be read",
-        "Give the folder that holds config.json and the safetensors files, readable by this "
-        "user."};
+  const Result<Json> object = readJsonObject(file);
+  if (!object) {
+    return object.error();
   }
-  const std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-  return parseModelConfig(text, file.string());
+  return interpret(*object, file.string());
 }
 
 Result<void> checkTensorParallel(const ModelConfig& c, int ranks) {

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstring>
@@ -16,6 +17,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/base/byte_size.h"
+#include "engine/model/json_document.h"
 
 namespace tandem::model {
 
@@ -92,6 +94,106 @@ std::optional<std::vector<std::int64_t>> parseShape(const Json& value) {
   return shape;
 }
 
+/// "F4" counts elements of half a byte where the writer follows the format, and packed bytes where
+/// it only renamed I8. The byte count tells which; memory always holds packed bytes.
+void packFp4(std::vector<std::int64_t>& shape, std::uint64_t bytes) {
+  const std::optional<std::uint64_t> count = elementCount(shape);
+  if (count && !shape.empty() && shape.back() % 2 == 0 && *count == 2 * bytes && bytes > 0) {
+    shape.back() /= 2;
+  }
+}
+
+/// The entry's two offsets, or nothing; nothing also when the entry is no object.
+std::optional<std::pair<std::uint64_t, std::uint64_t>> parseOffsets(const Json& entry) {
+  const auto found = entry.find("data_offsets");
+  if (found == entry.end() || !found->is_array() || found->size() != 2 ||
+      !(*found)[0].is_number_unsigned() || !(*found)[1].is_number_unsigned()) {
+    return std::nullopt;
+  }
+  return std::pair((*found)[0].get<std::uint64_t>(), (*found)[1].get<std::uint64_t>());
+}
+
+/// One tensor of a header. `dataBytes` is what the file holds after the header, which ends at
+/// `dataBegin`.
+Result<StoredTensor> parseTensor(const std::filesystem::path& path,
+                                 const std::string& name,
+                                 const Json& entry,
+                                 std::uint64_t dataBegin,
+                                 std::uint64_t dataBytes) {
+  const auto offsets = parseOffsets(entry);
+  if (!offsets || !entry.contains("dtype") || !entry["dtype"].is_string() ||
+      !entry.contains("shape")) {
+    return corrupt(path, fmt::format("tensor {} has no dtype, shape and data_offsets", name));
+  }
+  const auto& spelling = entry["dtype"].get_ref<const std::string&>();
+  const std::optional<DType> dtype = dtypeFromName(spelling);
+  if (!dtype) {
+    return Error{ErrorCode::InvalidArgument,
+                 fmt::format("{}: tensor {} has dtype {}, which this engine does not read",
+                             path.string(),
+                             name,
+                             spelling),
+                 "Use the official checkpoint: FP8, MXFP4, BF16, F32 and integer tables."};
+  }
+  std::optional<std::vector<std::int64_t>> shape = parseShape(entry["shape"]);
+  const auto [begin, end] = *offsets;
+  if (begin > end) {
+    return corrupt(path, fmt::format("tensor {} has bytes {} to {}", name, begin, end));
+  }
+  if (shape && spelling == "F4") {
+    packFp4(*shape, end - begin);
+  }
+  const std::optional<std::uint64_t> count = shape ? elementCount(*shape) : std::nullopt;
+  std::uint64_t bytes = 0;
+  if (!count ||
+      __builtin_mul_overflow(*count, static_cast<std::uint64_t>(dtypeBytes(*dtype)), &bytes)) {
+    return corrupt(path, fmt::format("the shape of tensor {} is no list of sizes", name));
+  }
+  if (end - begin != bytes) {
+    return corrupt(path,
+                   fmt::format("tensor {} has bytes {} to {}, but {} {} need {}",
+                               name,
+                               begin,
+                               end,
+                               formatShape(*shape),
+                               spelling,
+                               bytes));
+  }
+  if (end > dataBytes) {
+    return corrupt(path,
+                   fmt::format("tensor {} ends at byte {} of the data, the file holds {}: it is "
+                               "truncated",
+                               name,
+                               end,
+                               dataBytes));
+  }
+  return StoredTensor{*dtype, std::move(*shape), dataBegin + begin, bytes};
+}
+
+/// Two tensors that share bytes are a broken header, whatever they are.
+Result<void> checkOverlap(const std::filesystem::path& path,
+                          const std::map<std::string, StoredTensor>& tensors) {
+  std::vector<std::pair<const StoredTensor*, const std::string*>> order;
+  order.reserve(tensors.size());
+  for (const auto& [name, tensor] : tensors) {
+    if (tensor.bytes > 0) {
+      order.emplace_back(&tensor, &name);
+    }
+  }
+  std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
+    return a.first->offset < b.first->offset;
+  });
+  for (std::size_t i = 1; i < order.size(); ++i) {
+    const StoredTensor& before = *order[i - 1].first;
+    if (order[i].first->offset < before.offset + before.bytes) {
+      return corrupt(
+          path,
+          fmt::format("tensors {} and {} overlap", *order[i - 1].second, *order[i].second));
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string formatShape(std::span<const std::int64_t> shape) {
@@ -150,60 +252,21 @@ Result<SafetensorsFile> SafetensorsFile::open(const std::filesystem::path& path)
 Result<void> SafetensorsFile::parseHeader(const std::string& text,
                                           std::uint64_t dataBegin,
                                           std::uint64_t fileBytes) {
-  const Json header = Json::parse(text, nullptr, false);
-  if (header.is_discarded() || !header.is_object()) {
-    return corrupt(path_, "the header is not a JSON object");
+  const Result<Json> header = parseJsonObject(text, path_.string() + ": the header");
+  if (!header) {
+    return header.error();
   }
-  for (const auto& [name, entry] : header.items()) {
+  for (const auto& [name, entry] : header->items()) {
     if (name == "__metadata__") {
       continue;
     }
-    if (!entry.is_object() || !entry.contains("dtype") || !entry["dtype"].is_string() ||
-        !entry.contains("shape") || !entry.contains("data_offsets") ||
-        !entry["data_offsets"].is_array() || entry["data_offsets"].size() != 2 ||
-        !entry["data_offsets"][0].is_number_unsigned() ||
-        !entry["data_offsets"][1].is_number_unsigned()) {
-      return corrupt(path_, fmt::format("tensor {} has no dtype, shape and data_offsets", name));
+    Result<StoredTensor> tensor = parseTensor(path_, name, entry, dataBegin, fileBytes - dataBegin);
+    if (!tensor) {
+      return tensor.error();
     }
-    const auto spelling = entry["dtype"].get<std::string>();
-    const std::optional<DType> dtype = dtypeFromName(spelling);
-    if (!dtype) {
-      return Error{ErrorCode::InvalidArgument,
-                   fmt::format("{}: tensor {} has dtype {}, which this engine does not read",
-                               path_.string(),
-                               name,
-                               spelling),
-                   "Use the official checkpoint: FP8, MXFP4, BF16, F32 and integer tables."};
-    }
-    std::optional<std::vector<std::int64_t>> shape = parseShape(entry["shape"]);
-    const std::optional<std::uint64_t> count = shape ? elementCount(*shape) : std::nullopt;
-    const auto begin = entry["data_offsets"][0].get<std::uint64_t>();
-    const auto end = entry["data_offsets"][1].get<std::uint64_t>();
-    std::uint64_t bytes = 0;
-    if (!count ||
-        __builtin_mul_overflow(*count, static_cast<std::uint64_t>(dtypeBytes(*dtype)), &bytes)) {
-      return corrupt(path_, fmt::format("tensor {} has the shape {}", name, entry["shape"].dump()));
-    }
-    if (begin > end || end - begin != bytes) {
-      return corrupt(path_,
-                     fmt::format("tensor {} has bytes {} to {}, but {} {} need {}",
-                                 name,
-                                 begin,
-                                 end,
-                                 formatShape(*shape),
-                                 spelling,
-                                 bytes));
-    }
-    if (end > fileBytes - dataBegin) {
-      return corrupt(path_,
-                     fmt::format("tensor {} ends at byte {}, the file at {}: it is truncated",
-                                 name,
-                                 dataBegin + end,
-                                 fileBytes));
-    }
-    tensors_[name] = StoredTensor{*dtype, std::move(*shape), dataBegin + begin, bytes};
+    tensors_.emplace(name, std::move(*tensor));
   }
-  return {};
+  return checkOverlap(path_, tensors_);
 }
 
 Result<void> SafetensorsFile::read(const StoredTensor& tensor,

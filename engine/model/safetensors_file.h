@@ -16,7 +16,7 @@
 
 namespace tandem::model {
 
-/// Where a tensor lies in its file.
+/// Where a tensor lies in its file. Packed FP4 is I8 with two elements a byte, however spelled.
 struct StoredTensor {
   DType dtype = DType::F32;
   std::vector<std::int64_t> shape;
@@ -33,7 +33,8 @@ class SafetensorsFile {
   /// Reads the header and checks it against the file's size.
   ///
   /// Fails    NotFound, PermissionDenied; DataCorrupt for a header that is too long, not JSON, or
-  ///          that names bytes outside the file; InvalidArgument for a dtype nobody knows.
+  ///          whose tensors share bytes, do not fit their shape or lie outside the file;
+  ///          InvalidArgument for a dtype nobody knows.
   static Result<SafetensorsFile> open(const std::filesystem::path& path);
 
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }

@@ -66,9 +66,10 @@ class WeightSet {
 /// model.safetensors.index.json names. Reads only this rank's rows and columns.
 ///
 /// observer  may be null
-/// Fails     NotFound for a missing file or tensor; DataCorrupt for a broken file; InvalidArgument
-///           for wrong dtypes and shapes (the first ten by name, with both shapes) and for tensors
-///           of the model's layers that the plan does not know; OutOfMemory.
+/// Fails     as Checkpoint::open; InvalidArgument as checkTensorParallel, and for tensors that are
+///           missing, of a wrong dtype or shape, or unknown to the plan (the first ten by name,
+///           with both shapes); DataCorrupt for a table that names experts which do not exist;
+///           OutOfMemory.
 [[nodiscard]] Result<WeightSet> loadWeights(const std::filesystem::path& folder,
                                             const ModelConfig& config,
                                             comm::ShardSpec shard,

@@ -2,8 +2,10 @@
 // Every tensor a checkpoint must have: name, type, shape, and which part of it a rank holds.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/model/dtype.h"
@@ -28,6 +30,36 @@ enum class TensorRole {
   Fp4Scale,   // F8_E8M0 [out, in / 32]
 };
 
+/// What a tensor is for; bytes are counted by it.
+enum class TensorGroup {
+  Embedding,
+  Head,
+  RoutedExperts,
+  SharedExpert,
+  Router,  // scores, bias, and the table of hash layers
+  Attention,
+  Compressor,
+  Indexer,  // with its own compressor
+  HyperConnection,
+  Norm,   // norms and attention sinks
+  Draft,  // all of the MTP modules
+};
+
+inline constexpr std::array kTensorGroups{TensorGroup::Embedding,
+                                          TensorGroup::Head,
+                                          TensorGroup::RoutedExperts,
+                                          TensorGroup::SharedExpert,
+                                          TensorGroup::Router,
+                                          TensorGroup::Attention,
+                                          TensorGroup::Compressor,
+                                          TensorGroup::Indexer,
+                                          TensorGroup::HyperConnection,
+                                          TensorGroup::Norm,
+                                          TensorGroup::Draft};
+
+/// "routed experts"
+[[nodiscard]] std::string_view tensorGroupName(TensorGroup group);
+
 struct TensorPlan {
   std::string name;
   TensorRole role = TensorRole::Plain;
@@ -36,6 +68,7 @@ struct TensorPlan {
   Slice slice = Slice::Replicated;
   std::int64_t sliceUnit = 0;  // extent of the sliced dimension in elements of the matrix, so
                                // that scales are cut where their weights are
+  TensorGroup group = TensorGroup::Norm;
 };
 
 /// The plan of a checkpoint with `mtpModules` MTP modules. Order: globals, layers, modules.
