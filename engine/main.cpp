@@ -9,6 +9,7 @@
 #include "engine/tools/command.h"
 #include "engine/tools/cuda_check_command.h"
 #include "engine/tools/generate_command.h"
+#include "engine/tools/inspect_command.h"
 #include "engine/tools/score_command.h"
 #include "engine/tools/serve_command.h"
 #include "engine/tools/version_command.h"
@@ -25,6 +26,7 @@ struct Entry {
 constexpr std::array kCommands{
     Entry{"cuda-check", "does CUDA load, do two NCCL ranks sum", tandem::tools::cudaCheckCommand},
     Entry{"generate", "continue given tokens", tandem::tools::generateCommand},
+    Entry{"inspect", "what a checkpoint holds, and whether it fits", tandem::tools::inspectCommand},
     Entry{"score", "the logits of given tokens", tandem::tools::scoreCommand},
     Entry{"serve", "rank 0: load, and answer over HTTP", tandem::tools::serveCommand},
     Entry{"version", "print the version", tandem::tools::versionCommand},
