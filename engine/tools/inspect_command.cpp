@@ -21,6 +21,7 @@
 #include "engine/model/weight_map.h"
 #include "engine/model/weight_slice.h"
 #include "engine/tools/command.h"
+#include "engine/tools/command_line.h"
 
 #include <CLI/CLI.hpp>
 
@@ -215,7 +216,9 @@ int inspectCommand(int argc, char** argv) {
   app.add_option("--model", folder, "folder of the checkpoint")->required();
   app.add_option("--ranks", ranks, "tensor-parallel ranks")->check(CLI::IsMember({1, 2}));
   app.add_flag("--json", asJson, "one JSON object instead of text");
-  CLI11_PARSE(app, argc, argv);
+  if (const std::optional<int> code = parseCommandLine(app, argc, argv)) {
+    return *code;
+  }
 
   const Result<Inspection> inspection = inspect(folder, ranks);
   if (!inspection) {
