@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The official chat format, as far as the corpus needs it: which text a model sees, and which part it writes.
 
-The engine's encoder (engine/tokenizer) is the complete one; `check_encoding.py` compares the two.
+The engine's encoder (engine/tokenizer) is the complete one.
 """
 import json
 
