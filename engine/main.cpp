@@ -8,10 +8,13 @@
 
 #include "engine/tools/command.h"
 #include "engine/tools/cuda_check_command.h"
+#include "engine/tools/encode_chat_command.h"
 #include "engine/tools/generate_command.h"
 #include "engine/tools/inspect_command.h"
+#include "engine/tools/parse_output_command.h"
 #include "engine/tools/score_command.h"
 #include "engine/tools/serve_command.h"
+#include "engine/tools/tokenize_command.h"
 #include "engine/tools/version_command.h"
 #include "engine/tools/worker_command.h"
 
@@ -25,10 +28,15 @@ struct Entry {
 
 constexpr std::array kCommands{
     Entry{"cuda-check", "does CUDA load, do two NCCL ranks sum", tandem::tools::cudaCheckCommand},
+    Entry{"encode-chat",
+          "conversations to prompts and token ids",
+          tandem::tools::encodeChatCommand},
     Entry{"generate", "continue given tokens", tandem::tools::generateCommand},
     Entry{"inspect", "what a checkpoint holds, and whether it fits", tandem::tools::inspectCommand},
+    Entry{"parse-output", "a model's text to answers and calls", tandem::tools::parseOutputCommand},
     Entry{"score", "the logits of given tokens", tandem::tools::scoreCommand},
     Entry{"serve", "rank 0: load, and answer over HTTP", tandem::tools::serveCommand},
+    Entry{"tokenize", "texts to token ids", tandem::tools::tokenizeCommand},
     Entry{"version", "print the version", tandem::tools::versionCommand},
     Entry{"worker", "rank 1: load, and follow rank 0", tandem::tools::workerCommand},
 };

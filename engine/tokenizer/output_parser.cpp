@@ -249,7 +249,7 @@ class OutputParser::Machine {
   [[nodiscard]] std::span<const std::string_view> textMarkers() const {
     static constexpr std::array kMarkers{kThinkEnd, kDsmlOpen, kThinkBegin, kDsmlClose};
     static constexpr std::array kMarkersWithoutTools{kThinkEnd, kThinkBegin};
-    if (options_.tools.empty()) {
+    if (options_.tools.empty() && !options_.parseUndeclared) {
       return std::span(kMarkersWithoutTools).first(state_ == State::Reasoning ? 1 : 2);
     }
     return std::span(kMarkers).first(state_ == State::Reasoning ? 2 : 4);

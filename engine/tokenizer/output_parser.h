@@ -15,6 +15,8 @@ struct OutputParserOptions {
   bool thinking = false;  // the prompt ended with <think>
   /// Without tools nothing is parsed as a call: markup is then text like any other.
   std::vector<DeclaredTool> tools;
+  /// Parse calls although no tool is declared (a command line has no request to look at).
+  bool parseUndeclared = false;
 };
 
 /// Why no more text follows.
