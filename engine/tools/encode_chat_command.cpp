@@ -11,6 +11,7 @@
 #include "engine/tokenizer/json_value.h"
 #include "engine/tokenizer/tokenizer.h"
 #include "engine/tools/command.h"
+#include "engine/tools/command_line.h"
 #include "engine/tools/json_lines.h"
 
 #include <CLI/CLI.hpp>
@@ -29,7 +30,9 @@ int encodeChatCommand(int argc, char** argv) {
   app.add_option("--dialect", dialectName, "release of the checkpoint")
       ->check(CLI::IsMember({"v4-flash", "v4-flash-0731"}));
   app.add_flag("--plain", plain, "obey no added token inside what the messages say");
-  CLI11_PARSE(app, argc, argv);
+  if (const std::optional<int> code = parseCommandLine(app, argc, argv)) {
+    return *code;
+  }
 
   const Result<tokenizer::Tokenizer> tokenizer = tokenizer::Tokenizer::load(model);
   if (!tokenizer) {

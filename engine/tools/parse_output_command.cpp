@@ -12,6 +12,7 @@
 #include "engine/tokenizer/strict_parser.h"
 #include "engine/tokenizer/utf8.h"
 #include "engine/tools/command.h"
+#include "engine/tools/command_line.h"
 #include "engine/tools/json_lines.h"
 
 #include <CLI/CLI.hpp>
@@ -104,7 +105,9 @@ int parseOutputCommand(int argc, char** argv) {
       "tandem-engine parse-output");
   bool strict = false;
   app.add_flag("--strict", strict, "follow the official grammar and refuse what deviates");
-  CLI11_PARSE(app, argc, argv);
+  if (const std::optional<int> code = parseCommandLine(app, argc, argv)) {
+    return *code;
+  }
 
   return answerJsonLines([&](const tokenizer::JsonValue& json) -> Result<std::string> {
     Result<ParseRequest> request = readRequest(json);

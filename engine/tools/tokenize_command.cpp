@@ -9,6 +9,7 @@
 #include "engine/tokenizer/json_value.h"
 #include "engine/tokenizer/tokenizer.h"
 #include "engine/tools/command.h"
+#include "engine/tools/command_line.h"
 #include "engine/tools/json_lines.h"
 
 #include <CLI/CLI.hpp>
@@ -22,7 +23,9 @@ int tokenizeCommand(int argc, char** argv) {
   bool plain = false;
   app.add_option("--model", model, "folder with a tokenizer.json")->required();
   app.add_flag("--plain", plain, "encode the literals of added tokens like any other text");
-  CLI11_PARSE(app, argc, argv);
+  if (const std::optional<int> code = parseCommandLine(app, argc, argv)) {
+    return *code;
+  }
 
   const Result<tokenizer::Tokenizer> tokenizer = tokenizer::Tokenizer::load(model);
   if (!tokenizer) {
