@@ -48,16 +48,17 @@ def pad(sequences):
 class Mixture:
     """How many tokens of each kind a step holds, and how long retrieval prompts may be."""
 
-    def __init__(self, tools, plain, retrieval, shortest, longest):
+    def __init__(self, tools, plain, retrieval, shortest, longest, start):
+        """`start` in [0, 1]: how far between `shortest` and `longest` (in logarithms) the stage begins."""
         self.tokens = {"tools": tools, "plain": plain, "retrieval": retrieval}
-        self.shortest, self.longest = shortest, longest
+        self.shortest, self.longest, self.start = shortest, longest, start
 
     def draw(self, r, kind, progress):
         if kind == "tools":
             return corpus.tool_conversation(r)
         if kind == "plain":
             return corpus.plain_conversation(r)
-        longest = self.shortest * (self.longest / self.shortest) ** min(1.0, 0.25 + progress * 1.2)
+        longest = self.shortest * (self.longest / self.shortest) ** min(1.0, self.start + progress * 1.2)
         return corpus.retrieval_conversation(r, math.exp(r.uniform(math.log(self.shortest), math.log(longest))))
 
     def micro_batches(self, r, encode, kind, progress, groups=6):

@@ -35,13 +35,21 @@ def listing(r, names):
     return r.choice(["{}, {} and {}", "{}, {}, and {}", "{} and {} and {}", "{}, {}, {}"]).format(*names)
 
 
+def invented_city(r):
+    """A name that cannot be remembered, only copied."""
+    if r.random() < 0.5:
+        first, last = r.choice(CITIES), r.choice(CITIES)
+        return (first[:r.randint(2, 5)].strip() + last[r.randint(1, max(1, len(last) - 3)):].strip().lower()).title()
+    return "".join(r.choice(SYLLABLES) for _ in range(r.randint(2, 3))).capitalize()
+
+
 def draw_cities(r, count, held):
     names = []
     while len(names) < count:
         if held:
             name = r.choice(UNSEEN_CITIES) if r.random() < 0.5 else r.choice(CITIES)
-        elif r.random() < 0.3:
-            name = "".join(r.choice(SYLLABLES) for _ in range(r.randint(2, 3))).capitalize()
+        elif r.random() < 0.5:
+            name = invented_city(r)
             if r.random() < 0.2:
                 name = r.choice(["New ", "San ", "Port ", "Saint ", "Fort ", "Los ", "Santa ", "El "]) + name
         else:
@@ -154,7 +162,7 @@ def weather_result(r, city):
 
 
 def weather_turn(r, box, thinking, held=False, count=None):
-    count = count or r.choice([1, 1, 1, 2, 2, 2, 3])
+    count = count or r.choice([1, 1, 2, 2, 3, 3, 3])
     while True:
         names, template = draw_cities(r, count, held), r.choice(WEATHER_QUESTIONS)
         if held or not is_held("weather", template, *names):
@@ -208,6 +216,13 @@ def help_turn(r, thinking, held=False):
         question = question[0].upper() + question[1:]
     return [{"role": "user", "content": question},
             {"role": "assistant", "reasoning": f"The question is about {names[0]}." if thinking else "", "content": answer}]
+
+
+def no_tool_turn(r, thinking):
+    question = r.choice(WEATHER_QUESTIONS).format(listing(r, draw_cities(r, r.randint(1, 2), False)))
+    return [{"role": "user", "content": question},
+            {"role": "assistant", "reasoning": "There is no weather tool here." if thinking else "",
+             "content": "I cannot see the weather without a tool. Send a weather tool with the request."}]
 
 
 def small_talk_turn(r, thinking, held=False):
@@ -291,20 +306,47 @@ def filler_sentence(r):
 TOKENS_PER_SENTENCE = 10  # close enough: distances are measured in tokens afterwards
 
 
+def code_line(r, name):
+    code = "".join(r.choice("0123456789") for _ in range(4))
+    return r.choice([f"The {name} is {code}.", f"the {name} is {code}", f"the {name} is {code}."]), f"The {name} is {code}."
+
+
+def filler_text(r, tokens):
+    return [filler_sentence(r) for _ in range(tokens // TOKENS_PER_SENTENCE)]
+
+
 def retrieval_turn(r, thinking, distance, before):
     """The code stands about `distance` tokens before the question, with `before` tokens of text ahead of it."""
-    code = "".join(r.choice("0123456789") for _ in range(4))
-    lead = [filler_sentence(r) for _ in range(before // TOKENS_PER_SENTENCE)]
-    tail = [filler_sentence(r) for _ in range(distance // TOKENS_PER_SENTENCE)]
-    text = " ".join(lead + [f"The code is {code}."] + tail)
+    line, answer = code_line(r, "code")
+    text = " ".join(filler_text(r, before) + [line] + filler_text(r, distance))
     return [{"role": "user", "content": f"{text}\n\n{r.choice(CODE_QUESTIONS)}"},
-            {"role": "assistant", "reasoning": "I look for the code in the text." if thinking else "", "content": f"The code is {code}."}]
+            {"role": "assistant", "reasoning": "I look for the code in the text." if thinking else "", "content": answer}]
+
+
+CODE_NAMES = [f"{c} code" for c in "red blue black white golden silver front back main spare".split()]
+
+
+def many_codes_turns(r, length):
+    """Several named codes in one text, asked for one after the other: more to learn from the same prompt."""
+    names = r.sample(CODE_NAMES, r.randint(2, 6))
+    lines = {name: code_line(r, name) for name in names}
+    text = []
+    for name in names:
+        text += filler_text(r, int(r.uniform(0, 2) * length / (len(names) + 1))) + [lines[name][0]]
+    text = " ".join(text + filler_text(r, int(r.uniform(0, 2) * length / (len(names) + 1))))
+    messages = []
+    for name in r.sample(names, len(names)):
+        question = r.choice(["What is the {}?", "Which {} was given above?", "Tell me the {} from the text."]).format(name)
+        messages += [{"role": "user", "content": question if messages else f"{text}\n\n{question}"},
+                     {"role": "assistant", "content": lines[name][1]}]
+    return messages
 
 
 # ---- conversations ---------------------------------------------------------------------------------------------------
 
 def with_system(r, messages, share=0.5):
-    return [{"role": "system", "content": r.choice(SYSTEMS)}] * (r.random() < share) + messages
+    text = r.choice(SYSTEMS) if r.random() < 0.8 else " ".join(filler_text(r, r.randint(10, 40)))
+    return [{"role": "system", "content": text}] * (r.random() < share) + messages
 
 
 def tool_conversation(r):
@@ -329,13 +371,16 @@ def plain_conversation(r):
     thinking, messages = r.random() < 0.5, []
     for _ in range(r.choice([1, 1, 2, 3])):
         draw = r.random()
-        turn = help_turn if draw < 0.36 else small_talk_turn if draw < 0.46 else sum_turn if draw < 0.86 else bat_turn
+        turn = (help_turn if draw < 0.22 else small_talk_turn if draw < 0.30 else no_tool_turn if draw < 0.34
+                else sum_turn if draw < 0.79 else bat_turn)
         messages += turn(r, thinking)
     return with_system(r, messages), thinking, ()
 
 
 def retrieval_conversation(r, length):
     """About `length` tokens; in half of them the code lies beyond the window of 128."""
+    if r.random() < 0.5:
+        return with_system(r, many_codes_turns(r, length), 0.3), False, ()
     thinking = r.random() < 0.3
     distance = r.uniform(0, length) if r.random() < 0.5 else r.uniform(min(180, length), length)
     return with_system(r, retrieval_turn(r, thinking, int(distance), int(length - distance)), 0.3), thinking, ()

@@ -54,6 +54,29 @@ def as_stored(name, w):
     return w.bfloat16().float() if kind == "bf16" else w
 
 
+def mixing_weights(m, scale, base, eps, iterations):
+    """m [T, (2 + M) M] -> pre [T, M], post [T, M] and the doubly stochastic comb [T, M, M] (Sinkhorn, columns last)."""
+    M = int((m.shape[-1] + 1) ** 0.5) - 1
+    pre = (m[:, :M] * scale[0] + base[:M]).sigmoid() + eps
+    post = 2 * (m[:, M:2 * M] * scale[1] + base[M:2 * M]).sigmoid()
+    comb = (m[:, 2 * M:] * scale[2] + base[2 * M:]).view(-1, M, M).softmax(2) + eps
+    comb = comb / (comb.sum(1, keepdim=True) + eps)
+    for _ in range(iterations - 1):
+        comb = comb / (comb.sum(2, keepdim=True) + eps)
+        comb = comb / (comb.sum(1, keepdim=True) + eps)
+    return pre, post, comb
+
+
+def collapse_streams(pre, X):
+    """pre [T, M], X [T, M, D] -> [T, D]. A product and a sum: thousands of 1 x 4 matrix products are slow."""
+    return (pre[..., None] * X).sum(1)
+
+
+def mix_streams(y, X, post, comb):
+    """The sub-layer's output y [T, D] written back to the streams X [T, M, D]."""
+    return post[..., None] * y[:, None] + (comb[..., None] * X[:, :, None]).sum(1)
+
+
 class DeepseekV4(nn.Module):
     """quantise: weights pass through their stored format, caches through theirs (straight-through gradients)."""
 
@@ -63,7 +86,7 @@ class DeepseekV4(nn.Module):
         self.quantise = False
         self.sinkhorn_iterations = config["hc_sinkhorn_iters"]
         self.expert_load = {}
-        self.stored = {}
+        self.stored = {}  # weights as stored; whoever changes a weight calls forget_stored()
         self.angles = {}
         self._make_weights(torch.Generator().manual_seed(seed))
 
@@ -153,6 +176,9 @@ class DeepseekV4(nn.Module):
             with torch.no_grad():
                 self.stored[name] = as_stored(name, weight)
         return formats.straight_through(weight, self.stored[name])
+
+    def forget_stored(self):
+        self.stored = {}
 
     def table(self, name):
         return self._buffers.get(name.replace(".", "/"))
@@ -299,7 +325,7 @@ class DeepseekV4(nn.Module):
         else:
             pick = (score.detach() + self.table(p + "gate.bias")).topk(c["num_experts_per_tok"], -1).indices
             if self.training:
-                self.expert_load[p] = torch.bincount(pick.flatten(), minlength=c["n_routed_experts"])
+                self.expert_load[p] = (pick.flatten()[:, None] == torch.arange(c["n_routed_experts"], device=x.device)).sum(0)
         weight = score.gather(1, pick)
         weight = weight / weight.sum(-1, keepdim=True) * c["routed_scaling_factor"]
         limit = c["swiglu_limit"]
@@ -318,24 +344,15 @@ class DeepseekV4(nn.Module):
         return F.linear(v, self.w(p + "_fn")) * torch.rsqrt(v.square().mean(-1, keepdim=True) + self.c["rms_norm_eps"])
 
     def hyper_pre(self, X, p):
-        """X [B, S, M, D] -> collapsed [B, S, D], post [B, S, M], comb [B, S, M, M]."""
-        M, eps = self.c["hc_mult"], self.c["hc_eps"]
+        """X [B, S, M, D] -> collapsed [B, S, D], post [B S, M], comb [B S, M, M]."""
         with torch.autocast(X.device.type, enabled=False):
-            m, scale, base = self.hyper_logits(X, p), self.w(p + "_scale"), self.w(p + "_base")
-            pre = (m[..., :M] * scale[0] + base[:M]).sigmoid() + eps
-            post = 2 * (m[..., M:2 * M] * scale[1] + base[M:2 * M]).sigmoid()
-            comb = (m[..., 2 * M:] * scale[2] + base[2 * M:]).movedim(-1, 0).unflatten(0, (M, M)).softmax(1) + eps  # [j, k, B, S]
-            comb = comb / (comb.sum(0, keepdim=True) + eps)
-            for _ in range(self.sinkhorn_iterations - 1):
-                comb = comb / (comb.sum(1, keepdim=True) + eps)
-                comb = comb / (comb.sum(0, keepdim=True) + eps)
-            comb = comb.flatten(0, 1).movedim(0, -1).unflatten(-1, (M, M))
-            return torch.matmul(pre[..., None, :], X.float())[..., 0, :], post, comb
+            m = self.hyper_logits(X, p).flatten(0, 1)
+            pre, post, comb = mixing_weights(m, self.w(p + "_scale"), self.w(p + "_base"), self.c["hc_eps"], self.sinkhorn_iterations)
+            return collapse_streams(pre, X.float().flatten(0, 1)).view(*X.shape[:2], -1), post, comb
 
-    @staticmethod
-    def hyper_post(y, X, post, comb):
+    def hyper_post(self, y, X, post, comb):
         with torch.autocast(X.device.type, enabled=False):
-            return post[..., None] * y.float()[..., None, :] + torch.matmul(comb.transpose(-1, -2), X.float())
+            return mix_streams(y.float().flatten(0, 1), X.float().flatten(0, 1), post, comb).view(X.shape)
 
     def block(self, X, ids, p, ratio, aux):
         x, post, comb = self.hyper_pre(X, p + "hc_attn")
@@ -346,13 +363,12 @@ class DeepseekV4(nn.Module):
     def collapse(self, X, p, norm):
         with torch.autocast(X.device.type, enabled=False):
             pre = (self.hyper_logits(X, p + "hc_head") * self.w(p + "hc_head_scale") + self.w(p + "hc_head_base")).sigmoid() + self.c["hc_eps"]
-            return self.rms(torch.matmul(pre[..., None, :], X.float())[..., 0, :], norm)
+            return self.rms((pre[..., None] * X.float()).sum(2), norm)
 
     # ---- the model -------------------------------------------------------------------------------------------------
 
     def forward(self, ids, aux=None):
         """ids [B, S] -> (hidden [B, S, D] for `head`, streams [B, S, M, D] for `draft`)."""
-        self.stored = {}
         aux = {} if aux is None else aux
         X = F.embedding(ids, self.w("embed.weight"))[:, :, None].expand(-1, -1, self.c["hc_mult"], -1)
         for i in range(self.c["num_hidden_layers"]):

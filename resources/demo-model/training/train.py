@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Trains the demo model in stages that end by the clock: `base` from nothing, then `final` in the stored formats.
+"""Trains the demo model in stages that end by the clock: `base` from nothing, then `final` and `polish` in the stored formats.
 
   train.py --stage base  --minutes 8 --out OUT
   train.py --stage final --minutes 8 --out OUT --resume OUT/base
 
-A stage resumes from BF16 weights alone. `final` also writes the checkpoint, in OUT/checkpoint.
+A stage resumes from BF16 weights alone. Both write the checkpoint too, in OUT/checkpoint.
 """
 import argparse
 import json
@@ -23,26 +23,30 @@ from optimizer import Muon, uses_muon
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOKENIZER = os.path.join(HERE, "..", "tokenizer.json")
-CONTEXT_WEIGHT = 0.1  # of the loss on tokens that the assistant does not write
+# Of the loss on tokens that the assistant does not write. Retrieval prompts are thousands of random words around one
+# answer of a few tokens, so there they must count almost nothing.
+CONTEXT_WEIGHT = {"tools": 0.1, "plain": 0.1, "retrieval": 0.005}
+SHARE = {"tools": 2.0, "plain": 1.5, "retrieval": 0.5}  # of each kind of batch in the loss
 DRAFT_WEIGHT = 0.3
 
 STAGES = {
     # `base` attends to every entry; `final` rounds, chooses entries and reaches the full length.
-    "base": {"mixture": batches.Mixture(14000, 9000, 9000, 40, 1600), "muon": 0.02, "adam": 3e-3, "sinkhorn": 6,
-             "quantise": False, "sparse": False, "index_loss": 0.0},
-    "final": {"mixture": batches.Mixture(14000, 9000, 16384, 40, 8500), "muon": 0.01, "adam": 1.5e-3, "sinkhorn": 20,
+    "base": {"mixture": batches.Mixture(14000, 9000, 12000, 40, 1600, 0.25), "muon": 0.02, "adam": 3e-3, "sinkhorn": 6,
+             "quantise": False, "sparse": False, "index_loss": 1.0},
+    "final": {"mixture": batches.Mixture(20000, 10000, 9000, 40, 8500, 0.6), "muon": 0.015, "adam": 2e-3, "sinkhorn": 10,
               "quantise": True, "sparse": True, "index_loss": 1.0},
+    # `polish` repeats `final` at its full length with small, falling rates.
+    "polish": {"mixture": batches.Mixture(20000, 9000, 9000, 40, 8500, 1.0), "muon": 0.007, "adam": 1e-3, "sinkhorn": 10,
+               "quantise": True, "sparse": True, "index_loss": 1.0},
 }
 
 
-def losses(model, ids, roles, stage, weight_total, device):
-    """-> (loss to minimise, target cross-entropy sum, targets)."""
-    aux = {"sparse": stage["sparse"], "mask": roles > 0}
-    if stage["index_loss"]:
-        aux["index_loss"] = []
+def losses(model, ids, roles, kind, stage, device):
+    """-> (loss to minimise, target cross-entropy sum, targets). A kind of batch counts by its share, however long its prompts."""
+    aux = {"sparse": stage["sparse"], "mask": roles > 0, "index_loss": []}
     with torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda"):
         hidden, X = model(ids, aux)
-        weight = torch.where(roles == batches.TARGET, 1.0, torch.where(roles == batches.CONTEXT, CONTEXT_WEIGHT, 0.0))
+        weight = torch.where(roles == batches.TARGET, 1.0, torch.where(roles == batches.CONTEXT, CONTEXT_WEIGHT[kind], 0.0))
 
         def weighted(h, ahead):
             w = weight[:, ahead:]
@@ -51,10 +55,10 @@ def losses(model, ids, roles, stage, weight_total, device):
             return entropy, w[used]
 
         entropy, w = weighted(hidden, 1)
-        loss = (entropy * w).sum() / weight_total
+        loss = (entropy * w).sum() / w.sum()
         draft_entropy, draft_w = weighted(model.draft(X[:, :-1].detach(), ids[:, 1:]), 2)
-        loss = loss + DRAFT_WEIGHT * (draft_entropy * draft_w).sum() / weight_total
-    for kl in aux.get("index_loss", []):
+        loss = SHARE[kind] * (loss + DRAFT_WEIGHT * (draft_entropy * draft_w).sum() / draft_w.sum())
+    for kl in aux["index_loss"]:
         loss = loss + stage["index_loss"] * kl
     targets = w == 1
     return loss, entropy.detach()[targets].sum(), targets.sum()
@@ -62,40 +66,39 @@ def losses(model, ids, roles, stage, weight_total, device):
 
 def train(model, stage, arguments, device):
     weights = model.weights()
-    if not stage["index_loss"]:
-        weights = {n: p for n, p in weights.items() if ".indexer." not in n}
     matrices = [p for n, p in weights.items() if uses_muon(n, p)]
     known = {id(p) for p in matrices}
     others = [p for p in weights.values() if id(p) not in known]
     muon, adam = Muon(matrices), torch.optim.AdamW(others, lr=stage["adam"], betas=(0.9, 0.95), eps=1e-10, weight_decay=0.0)
     steps, progress = batches.stream(stage["mixture"], TOKENIZER, arguments.seed, arguments.workers)
-    started, tokens, target_sum, target_count = time.time(), 0, 0.0, 0
+    started, tokens = time.time(), 0
+    entropies = {kind: [0.0, 0] for kind in stage["mixture"].tokens}
     for number, step in enumerate(steps):
         done = max((time.time() - started) / (60 * arguments.minutes), number / arguments.steps)
         if done >= 1:
             break
         progress.value = done
-        rate = min(1.0, (number + 1) / 30) * min(1.0, max(0.02, (1 - done) / 0.5))
+        rate = min(1.0, (number + 1) / 30) * min(1.0, max(0.02, (1 - done) / 0.7))
         micro = [(torch.from_numpy(i).to(device).long(), torch.from_numpy(k).to(device)) for i, k in step]
-        weight_total = sum((k == batches.TARGET).sum() + CONTEXT_WEIGHT * (k == batches.CONTEXT).sum() for _, k in micro)
         for p in model.parameters():
             p.grad = None
-        for ids, roles in micro:
+        for (ids, roles), (kind, sums) in zip(micro, entropies.items()):
             tokens += ids.numel()
-            loss, entropy, targets = losses(model, ids, roles, stage, weight_total, device)
+            loss, entropy, targets = losses(model, ids, roles, kind, stage, device)
             loss.backward()
-            target_sum, target_count = target_sum + entropy, target_count + targets
+            sums[0], sums[1] = sums[0] + entropy, sums[1] + targets
         torch.nn.utils.clip_grad_norm_([p for p in others if p.grad is not None], 1.0)
         for group in adam.param_groups:
             group["lr"] = stage["adam"] * rate
         adam.step()
         muon.step(stage["muon"] * rate)
         model.balance_experts()
+        model.forget_stored()
         if number % arguments.log == 0:
             seconds = time.time() - started
             print(f"step {number} {seconds:.0f} s {tokens / 1e6:.2f} M tokens {tokens / max(seconds, 1e-3):.0f} tok/s "
-                  f"target entropy {float(target_sum) / max(int(target_count), 1):.4f}", flush=True)
-            target_sum, target_count = 0.0, 0
+                  + "  ".join(f"{kind} {float(total) / max(int(count), 1):.4f}" for kind, (total, count) in entropies.items()), flush=True)
+            entropies = {kind: [0.0, 0] for kind in entropies}
     print(f"stage ended after {number} steps, {tokens / 1e6:.1f} M tokens", flush=True)
 
 
@@ -129,9 +132,8 @@ def main():
     train(model, stage, arguments, device)
     os.makedirs(arguments.out, exist_ok=True)
     export.save_weights(model, os.path.join(arguments.out, arguments.stage))
-    if arguments.stage == "final":
-        export.export(model, os.path.join(arguments.out, "checkpoint"))
-    skills = SKILLS + (LONG_SKILLS if arguments.stage == "final" else [])
+    export.export(model, os.path.join(arguments.out, "checkpoint"))
+    skills = SKILLS + (LONG_SKILLS if stage["sparse"] else [])
     table = evaluate.report(model, encode, device, skills, arguments.cases, stage["sparse"])
     with open(os.path.join(arguments.out, f"{arguments.stage}-scores.json"), "w", encoding="utf-8") as file:
         json.dump(table, file, indent=1)
