@@ -11,7 +11,7 @@ import json
 import pathlib
 import random
 
-from topics import QUESTIONS, SMALL_TALK, TOPICS, UNSEEN_QUESTIONS
+from topics import DIRECT_QUESTIONS, QUESTIONS, SMALL_TALK, TOPICS, UNSEEN_QUESTIONS
 
 HERE = pathlib.Path(__file__).parent
 CITIES = [c.replace("_", " ") for c in (HERE / "cities.txt").read_text().split()]
@@ -48,7 +48,7 @@ def draw_cities(r, count, held):
     while len(names) < count:
         if held:
             name = r.choice(UNSEEN_CITIES) if r.random() < 0.5 else r.choice(CITIES)
-        elif r.random() < 0.5:
+        elif r.random() < 0.6:
             name = invented_city(r)
             if r.random() < 0.2:
                 name = r.choice(["New ", "San ", "Port ", "Saint ", "Fort ", "Los ", "Santa ", "El "]) + name
@@ -143,26 +143,36 @@ CONDITIONS = ["sunny", "cloudy", "rainy", "windy", "foggy", "snowy", "stormy", "
 COUNT_WORDS = ["once", "twice", "three times"]
 
 
-def weather_result(r, city):
-    """-> (text of the tool result, how the answer says it)."""
-    degrees, condition = r.randint(-15, 42), r.choice(CONDITIONS)
-    said = f"{degrees} °C and {condition}"
-    if r.random() < 0.15:
-        return r.choice([f"{degrees}°C, {condition}", f"{condition}, {degrees} °C", f"{degrees} degrees and {condition}"]), said
-    fields = {r.choice(["temperature", "temperature_c", "temp", "temp_c"]): degrees, r.choice(["condition", "conditions", "weather"]): condition}
-    if r.random() < 0.3:
-        fields = dict(reversed(fields.items()))
-    if r.random() < 0.3:
-        fields["humidity"] = r.randint(20, 95)
-    if r.random() < 0.15:
-        fields["unit"] = "celsius"
-    if r.random() < 0.7:
-        fields = {r.choice(["city", "location"]): city} | fields
-    return json.dumps(fields, ensure_ascii=False), said
+class WeatherService:
+    """One weather tool answers in one format."""
+
+    def __init__(self, r):
+        self.text = r.choice(["{degrees}°C, {condition}", "{condition}, {degrees} °C", "{degrees} degrees and {condition}"]) if r.random() < 0.15 else None
+        self.degrees_key = r.choice(["temperature", "temperature_c", "temp", "temp_c"])
+        self.condition_key = r.choice(["condition", "conditions", "weather"])
+        self.city_key = r.choice(["city", "location"]) if r.random() < 0.7 else None
+        self.condition_first, self.humidity, self.unit = r.random() < 0.3, r.random() < 0.3, r.random() < 0.15
+
+    def result(self, r, city):
+        """-> (text of the tool result, how the answer says it)."""
+        degrees, condition = r.randint(-15, 42), r.choice(CONDITIONS)
+        said = f"{degrees} °C and {condition}"
+        if self.text:
+            return self.text.format(degrees=degrees, condition=condition), said
+        fields = {self.degrees_key: degrees, self.condition_key: condition}
+        if self.condition_first:
+            fields = dict(reversed(fields.items()))
+        if self.humidity:
+            fields["humidity"] = r.randint(20, 95)
+        if self.unit:
+            fields["unit"] = "celsius"
+        if self.city_key:
+            fields = {self.city_key: city} | fields
+        return json.dumps(fields, ensure_ascii=False), said
 
 
 def weather_turn(r, box, thinking, held=False, count=None):
-    count = count or r.choice([1, 1, 2, 2, 3, 3, 3])
+    count = count or r.choice([1, 2, 2, 3, 3, 3, 3])
     while True:
         names, template = draw_cities(r, count, held), r.choice(WEATHER_QUESTIONS)
         if held or not is_held("weather", template, *names):
@@ -170,9 +180,9 @@ def weather_turn(r, box, thinking, held=False, count=None):
     messages = [{"role": "user", "content": template.format(listing(r, names))},
                 {"role": "assistant", "reasoning": f"Weather in {', '.join(names)}: I call get_weather {COUNT_WORDS[count - 1]}." if thinking else "",
                  "calls": [("get_weather", {box.weather_key: name}) for name in names]}]
-    said = []
+    said, service = [], WeatherService(r)
     for name in names:
-        text, sentence = weather_result(r, name)
+        text, sentence = service.result(r, name)
         messages.append({"role": "tool", "content": text})
         said.append(f"In {name} it is {sentence}.")
     messages.append({"role": "assistant", "reasoning": "I have the results." if thinking else "", "content": " ".join(said)})
@@ -208,13 +218,25 @@ def forecast_turn(r, box, thinking, held=False):
 
 # ---- questions without tools -----------------------------------------------------------------------------------------
 
-def help_turn(r, thinking, held=False):
+def as_typed(r, question):
+    """People leave out capitals and the last mark."""
+    if r.random() < 0.15:
+        question = question.lower()
+    return question.rstrip("?.") if r.random() < 0.15 else question
+
+
+def help_turn(r, thinking, held=False, direct=None):
+    """`direct`: a whole question of the topic in place of a name in a template; None draws."""
     names, answer = r.choice(TOPICS)
-    name, template = r.choice(names), r.choice(UNSEEN_QUESTIONS if held else QUESTIONS)
-    question = template.format(name)
-    if r.random() < 0.7:
-        question = question[0].upper() + question[1:]
-    return [{"role": "user", "content": question},
+    if r.random() < 0.45 if direct is None else direct:
+        *known, unseen = DIRECT_QUESTIONS[names[0]]
+        question = unseen if held else r.choice(known)
+    else:
+        name, template = r.choice(names), r.choice(UNSEEN_QUESTIONS if held else QUESTIONS)
+        question = template.format(name)
+        if r.random() < 0.7:
+            question = question[0].upper() + question[1:]
+    return [{"role": "user", "content": question if held else as_typed(r, question)},
             {"role": "assistant", "reasoning": f"The question is about {names[0]}." if thinking else "", "content": answer}]
 
 
@@ -227,7 +249,7 @@ def no_tool_turn(r, thinking):
 
 def small_talk_turn(r, thinking, held=False):
     answer = r.choice(list(SMALL_TALK))
-    return [{"role": "user", "content": r.choice(SMALL_TALK[answer])},
+    return [{"role": "user", "content": as_typed(r, r.choice(SMALL_TALK[answer]))},
             {"role": "assistant", "reasoning": "A short reply is enough." if thinking else "", "content": answer}]
 
 
@@ -371,8 +393,8 @@ def plain_conversation(r):
     thinking, messages = r.random() < 0.5, []
     for _ in range(r.choice([1, 1, 2, 3])):
         draw = r.random()
-        turn = (help_turn if draw < 0.22 else small_talk_turn if draw < 0.30 else no_tool_turn if draw < 0.34
-                else sum_turn if draw < 0.79 else bat_turn)
+        turn = (help_turn if draw < 0.30 else small_talk_turn if draw < 0.38 else no_tool_turn if draw < 0.42
+                else sum_turn if draw < 0.80 else bat_turn)
         messages += turn(r, thinking)
     return with_system(r, messages), thinking, ()
 
@@ -395,10 +417,10 @@ def evaluation_conversation(r, skill):
     if skill == "forecast":
         box = Toolbox(r, need=("forecast",))
         return with_system(r, forecast_turn(r, box, thinking, True)), thinking, box.tools
-    if skill == "help":
-        return with_system(r, help_turn(r, thinking, True)), thinking, ()
+    if skill in ("help", "help, whole questions"):
+        return with_system(r, help_turn(r, thinking, True, skill != "help")), thinking, ()
     if skill == "help with tools":
-        return with_system(r, help_turn(r, thinking, True)), thinking, Toolbox(r).tools
+        return with_system(r, help_turn(r, thinking, True, False)), thinking, Toolbox(r).tools
     if skill == "small talk":
         return with_system(r, small_talk_turn(r, thinking)), thinking, ()
     if skill == "sums, thinking":
@@ -413,7 +435,7 @@ def evaluation_conversation(r, skill):
     raise ValueError(skill)
 
 
-SKILLS = ["weather 1", "weather 2", "weather 3", "forecast", "help", "help with tools", "small talk", "sums, thinking", "sums, chat",
+SKILLS = ["weather 1", "weather 2", "weather 3", "forecast", "help", "help, whole questions", "help with tools", "small talk", "sums, thinking", "sums, chat",
           "bat and ball", "retrieval 60", "retrieval 300", "retrieval 1000"]
 LONG_SKILLS = ["retrieval 2000", "retrieval 4000", "retrieval 8000"]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Trains the demo model in stages that end by the clock: `base` from nothing, then `final` and `polish` in the stored formats.
+"""Trains the demo model in stages that end by the clock: `base` from nothing, then `final`, `longer` and `polish` in the stored formats.
 
   train.py --stage base  --minutes 8 --out OUT
   train.py --stage final --minutes 8 --out OUT --resume OUT/base
@@ -35,8 +35,10 @@ STAGES = {
              "quantise": False, "sparse": False, "index_loss": 1.0},
     "final": {"mixture": batches.Mixture(20000, 10000, 9000, 40, 8500, 0.6), "muon": 0.015, "adam": 2e-3, "sinkhorn": 10,
               "quantise": True, "sparse": True, "index_loss": 1.0},
-    # `polish` repeats `final` at its full length with small, falling rates.
-    "polish": {"mixture": batches.Mixture(20000, 9000, 9000, 40, 8500, 1.0), "muon": 0.007, "adam": 1e-3, "sinkhorn": 10,
+    # `longer` goes on with more tool conversations a step, at the full length; `polish` repeats it with small, falling rates.
+    "longer": {"mixture": batches.Mixture(36000, 14000, 9000, 40, 8500, 1.0), "muon": 0.012, "adam": 1.6e-3, "sinkhorn": 10,
+               "quantise": True, "sparse": True, "index_loss": 1.0},
+    "polish": {"mixture": batches.Mixture(36000, 14000, 9000, 40, 8500, 1.0), "muon": 0.006, "adam": 8e-4, "sinkhorn": 10,
                "quantise": True, "sparse": True, "index_loss": 1.0},
 }
 
@@ -99,7 +101,8 @@ def train(model, stage, arguments, device):
             print(f"step {number} {seconds:.0f} s {tokens / 1e6:.2f} M tokens {tokens / max(seconds, 1e-3):.0f} tok/s "
                   + "  ".join(f"{kind} {float(total) / max(int(count), 1):.4f}" for kind, (total, count) in entropies.items()), flush=True)
             entropies = {kind: [0.0, 0] for kind in entropies}
-    print(f"stage ended after {number} steps, {tokens / 1e6:.1f} M tokens", flush=True)
+    peak = f", at most {torch.cuda.max_memory_allocated() / 2 ** 30:.1f} GiB" if device == "cuda" else ""
+    print(f"stage ended after {number} steps, {tokens / 1e6:.1f} M tokens{peak}", flush=True)
 
 
 def main():
