@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ struct RankMemory {
 /// A snapshot. Totals count from process start; rates cover the last second.
 struct EngineStats {
   EngineState state = EngineState::Starting;
+  std::optional<Phase> phase;  // of rank 0's start, begun last; nothing once it is Ready
   std::int64_t wallMs = 0;
   double uptimeSeconds = 0;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Who wants to know how far loading is.
+// Who wants to know how far loading is, and may end it.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +19,9 @@ class LoadObserver {
 
   /// Something a person should know that stops nothing: a tensor that belongs to no known module.
   virtual void onNotice(const std::string& text) = 0;
+
+  /// Asked after every tensor: true ends the loading with Cancelled.
+  [[nodiscard]] virtual bool wantsEnd() const { return false; }
 };
 
 }  // namespace tandem::model

@@ -226,6 +226,13 @@ Result<WeightSet> loadWeights(const fs::path& folder,
       observer->onBytes(doneBytes, totalBytes, file.path().filename().string());
       reportedBytes = doneBytes;
     }
+    if (observer != nullptr && observer->wantsEnd()) {
+      return Error{ErrorCode::Cancelled,
+                   fmt::format("loading was stopped after {} of {}",
+                               formatBytes(doneBytes),
+                               formatBytes(totalBytes)),
+                   ""};
+    }
   }
   return weights;
 }

@@ -112,6 +112,17 @@ void EngineCore::start(LockstepRunner& runner,
   thread_ = std::thread([this] { run(); });
 }
 
+void EngineCore::enterPhase(api::Phase phase) {
+  const MutexLock lock(mutex_);
+  if (state_ != api::EngineState::Starting) {
+    return;
+  }
+  phase_ = phase;
+  auto snapshot = std::make_shared<api::EngineStats>(*snapshot_);
+  snapshot->phase = phase;
+  snapshot_ = std::move(snapshot);
+}
+
 void EngineCore::announceReady(std::string endpoint) {
   moveTo(api::EngineState::Ready, std::move(endpoint), std::nullopt);
 }
@@ -263,9 +274,11 @@ bool EngineCore::moveTo(api::EngineState next, std::string endpoint, std::option
       return false;
     }
     state_ = next;
+    phase_.reset();
     failure_ = error;
     auto snapshot = std::make_shared<api::EngineStats>(*snapshot_);
     snapshot->state = next;
+    snapshot->phase.reset();
     snapshot_ = std::move(snapshot);
   }
   events_.state(api::StateEvent{next, wallMilliseconds(), std::move(endpoint), std::move(error)});
@@ -284,6 +297,7 @@ void EngineCore::publishStats() {
   snapshot->ranks = memory_.read();
   const MutexLock lock(mutex_);
   snapshot->state = state_;
+  snapshot->phase = phase_;
   snapshot_ = std::move(snapshot);
 }
 

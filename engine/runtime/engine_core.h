@@ -56,6 +56,9 @@ class EngineCore final : public api::EngineClient {
              api::EngineInfo info,
              const comm::MeteredCommunicator* communication);
 
+  /// Says in the statistics what the start is at. Ignored once it is over.
+  void enterPhase(api::Phase phase) TANDEM_EXCLUDES(mutex_);
+
   /// Starting → Ready: requests are taken from now on.
   void announceReady(std::string endpoint);
 
@@ -135,6 +138,7 @@ class EngineCore final : public api::EngineClient {
   Mutex eventMutex_;  // keeps state events in the order of the moves
   mutable Mutex mutex_;
   api::EngineState state_ TANDEM_GUARDED_BY(mutex_) = api::EngineState::Starting;
+  std::optional<api::Phase> phase_ TANDEM_GUARDED_BY(mutex_);
   std::optional<Error> failure_ TANDEM_GUARDED_BY(mutex_);
   api::EngineInfo info_ TANDEM_GUARDED_BY(mutex_);
   std::shared_ptr<const api::EngineStats> snapshot_ TANDEM_GUARDED_BY(mutex_);

@@ -36,6 +36,11 @@ ApiError queueFull(const Error& error) {
   return ApiError{429, "rate_limit_error", "queue_full", "", error.text(), 1};
 }
 
+std::string loadingMessage(const api::EngineStats& stats) {
+  return fmt::format("the model is loading{}; try again in a moment",
+                     stats.phase ? fmt::format(" (phase {})", api::phaseName(*stats.phase)) : "");
+}
+
 bool forcesCall(const ToolChoice& choice) {
   return choice.kind == ToolChoiceKind::Required || choice.kind == ToolChoiceKind::Named;
 }
@@ -55,12 +60,12 @@ std::string callPrefix(const ToolChoice& choice) {
 
 }  // namespace
 
-std::optional<ApiError> refusalOfState(api::EngineState state) {
-  switch (state) {
+std::optional<ApiError> refusalOfState(const api::EngineClient& engine) {
+  switch (engine.state()) {
     case api::EngineState::Ready:
       return std::nullopt;
     case api::EngineState::Starting:
-      return notReady("model_loading", "the model is loading; try again in a moment");
+      return notReady("model_loading", loadingMessage(*engine.stats()));
     case api::EngineState::Draining:
     case api::EngineState::Stopped:
       return notReady("server_stopping", "the engine is stopping and takes no new requests");
@@ -74,7 +79,7 @@ std::optional<ApiError> refusalOfState(api::EngineState state) {
 }
 
 ApiResult<std::unique_ptr<LiveAnswer>> ChatService::begin(ChatRequest request) const {
-  if (std::optional<ApiError> refusal = refusalOfState(engine_.state())) {
+  if (std::optional<ApiError> refusal = refusalOfState(engine_)) {
     return std::move(*refusal);
   }
   Result<std::vector<tokenizer::DeclaredTool>> tools =
@@ -119,8 +124,7 @@ ApiResult<std::unique_ptr<LiveAnswer>> ChatService::begin(ChatRequest request) c
   submission.stopTokens = stopTokensOf(tokenizer_);
   Result<std::shared_ptr<api::OutputQueue>> queue = engine_.submit(std::move(submission));
   if (!queue) {
-    const bool full =
-        queue.error().code == ErrorCode::Unavailable && !refusalOfState(engine_.state());
+    const bool full = queue.error().code == ErrorCode::Unavailable && !refusalOfState(engine_);
     return full ? queueFull(queue.error()) : fromError(queue.error());
   }
 

@@ -49,6 +49,6 @@ class ChatService {
 };
 
 /// Nothing while the engine serves; otherwise the 503 that says what it is doing.
-[[nodiscard]] std::optional<ApiError> refusalOfState(api::EngineState state);
+[[nodiscard]] std::optional<ApiError> refusalOfState(const api::EngineClient& engine);
 
 }  // namespace tandem::server

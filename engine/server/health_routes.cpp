@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/server/api_routes.h"
+#include "engine/server/chat_service.h"
 
 namespace tandem::server {
 
@@ -10,9 +11,15 @@ namespace {
 
 HttpResponse health(const api::EngineClient& engine) {
   const api::EngineState state = engine.state();
-  const nlohmann::ordered_json body{
-      {"status", state == api::EngineState::Ready ? "ok" : "unavailable"},
-      {"state", api::engineStateName(state)}};
+  nlohmann::ordered_json body{{"status", state == api::EngineState::Ready ? "ok" : "unavailable"},
+                              {"state", api::engineStateName(state)}};
+  if (const std::optional<ApiError> refusal = refusalOfState(engine)) {
+    if (const std::optional<api::Phase> phase = engine.stats()->phase) {
+      body["phase"] = api::phaseName(*phase);
+    }
+    // For clients that show what any 503 says.
+    body["error"] = nlohmann::ordered_json::parse(toJson(*refusal))["error"];
+  }
   HttpResponse response = jsonResponse(body.dump());
   if (state != api::EngineState::Ready) {
     response.status = 503;

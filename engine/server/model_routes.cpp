@@ -59,7 +59,7 @@ Json modelJson(const std::string& id,
 std::vector<Route> modelRoutes(const RouteContext& context) {
   const std::int64_t created = wallMilliseconds() / 1000;
   const Handler list = [context, created](const RouteRequest&) -> Answer {
-    if (const std::optional<ApiError> refusal = refusalOfState(context.engine.state())) {
+    if (const std::optional<ApiError> refusal = refusalOfState(context.engine)) {
       return errorResponse(*refusal);
     }
     const api::EngineInfo info = context.engine.info();
@@ -69,7 +69,7 @@ std::vector<Route> modelRoutes(const RouteContext& context) {
     return jsonResponse(body.dump());
   };
   const Handler one = [context, created](const RouteRequest& request) -> Answer {
-    if (const std::optional<ApiError> refusal = refusalOfState(context.engine.state())) {
+    if (const std::optional<ApiError> refusal = refusalOfState(context.engine)) {
       return errorResponse(*refusal);
     }
     const api::EngineInfo info = context.engine.info();

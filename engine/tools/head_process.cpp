@@ -30,6 +30,7 @@
 #include "engine/tools/event_log.h"
 #include "engine/tools/local_worker.h"
 #include "engine/tools/model_folder.h"
+#include "engine/tools/start_phase_sink.h"
 #include "engine/tools/stop_signals.h"
 #include "engine/tools/version.h"
 
@@ -52,7 +53,7 @@ class Head {
       : config_(config),
         signals_(signals),
         logger_(0),
-        events_(logger_),
+        log_(logger_),
         memory_(config.ranks) {
     logger_.addSink(std::make_unique<StderrLogSink>());
   }
@@ -68,8 +69,10 @@ class Head {
 
  private:
   Result<void> createCore();
-  Result<void> validate();
+  Result<void> openFolder();
+  Result<void> listen();
   Result<void> connect();
+  Result<void> validate();
   Result<void> loadWeights(const ModelFactory& loadModel);
   Result<void> makeCache();
   Result<void> testModel();
@@ -82,7 +85,7 @@ class Head {
   api::EngineConfig config_;
   const StopSignals& signals_;
   Logger logger_;
-  EventLog events_;
+  EventLog log_;
   runtime::MemoryBoard memory_;
 
   ModelFolder folder_;
@@ -96,6 +99,7 @@ class Head {
   LoadedModel model_;
   std::unique_ptr<runtime::LockstepRunner> runner_;
   std::unique_ptr<runtime::EngineCore> core_;
+  std::unique_ptr<StartPhaseSink> events_;
   std::unique_ptr<server::HttpServer> http_;
 };
 
@@ -103,8 +107,7 @@ Result<void> Head::start(const ModelFactory& loadModel) {
   if (const Result<void> created = createCore(); !created) {
     return created;
   }
-  const auto steps = {&Head::connect, &Head::validate};
-  for (const auto step : steps) {
+  for (const auto step : {&Head::openFolder, &Head::listen, &Head::connect, &Head::validate}) {
     if (const Result<void> done = (this->*step)(); !done) {
       return done;
     }
@@ -135,35 +138,67 @@ Result<void> Head::createCore() {
   options.maxQueuedRequests = config_.maxQueuedRequests;
   options.scheduler.prefillChunkTokens = config_.prefillChunkTokens;
   Result<std::unique_ptr<runtime::EngineCore>> core =
-      runtime::EngineCore::create(options, memory_, logger_, events_);
+      runtime::EngineCore::create(options, memory_, logger_, log_);
   if (!core) {
     return core.error();
   }
   core_ = std::move(*core);
+  events_ = std::make_unique<StartPhaseSink>(*core_, log_);
   return {};
 }
 
-/// The folder is looked at first of all, because rank 1 must be told what it holds.
-Result<void> Head::connect() {
+/// Read first of all: rank 1 must be told what the folder holds, and the API's routes need the
+/// tokenizer.
+Result<void> Head::openFolder() {
   Result<ModelFolder> folder = inspectModelFolder(config_.modelFolder);
   if (!folder) {
-    return runtime::PhaseScope(events_, api::Phase::Validate, 0).fail(folder.error());
+    return runtime::PhaseScope(*events_, api::Phase::Validate, 0).fail(folder.error());
   }
   folder_ = std::move(*folder);
   if (config_.contextTokens == 0) {
     config_.contextTokens = folder_.maxContextTokens;
   }
+  Result<tokenizer::Tokenizer> tokenizer = tokenizer::Tokenizer::load(config_.modelFolder);
+  if (!tokenizer) {
+    return runtime::PhaseScope(*events_, api::Phase::Validate, 0).fail(tokenizer.error());
+  }
+  tokenizer_ = std::move(*tokenizer);
+  return {};
+}
+
+/// Before anything that takes long: a port in use fails at once, and until the engine is ready
+/// clients are told to come back instead of being refused a connection.
+Result<void> Head::listen() {
+  const server::RouteContext context{*core_,
+                                     *tokenizer_,
+                                     logger_,
+                                     tokenizer::ChatDialect::V4Flash,
+                                     config_.defaultThinking};
+  Result<std::unique_ptr<server::HttpServer>> http =
+      server::HttpServer::start(config_.http,
+                                server::ServerOptions{},
+                                server::apiRouter(context),
+                                logger_);
+  if (!http) {
+    return runtime::PhaseScope(*events_, api::Phase::Api, 0).fail(http.error());
+  }
+  http_ = std::move(*http);
+  logger_.info("start", "answering at {} while the model loads", http_->endpoint());
+  return {};
+}
+
+Result<void> Head::connect() {
   if (config_.threads == 0 && (config_.ranks == 1 || startsWorker())) {
     const int cores = static_cast<int>(std::thread::hardware_concurrency());
     config_.threads = std::max(1, cores / config_.ranks);
   }
   if (config_.ranks == 1) {
-    runtime::skipPhase(events_, api::Phase::Connect, 0, "one rank");
+    runtime::skipPhase(*events_, api::Phase::Connect, 0, "one rank");
     communicator_ = std::make_unique<comm::SoloCommunicator>();
     metered_ = std::make_unique<comm::MeteredCommunicator>(*communicator_);
     return {};
   }
-  runtime::PhaseScope phase(events_, api::Phase::Connect, 0);
+  runtime::PhaseScope phase(*events_, api::Phase::Connect, 0);
   if (startsWorker()) {
     Result<std::unique_ptr<PrivateFolder>> secretFolder = PrivateFolder::create();
     if (!secretFolder) {
@@ -208,7 +243,7 @@ Result<void> Head::connect() {
                                                              channel_->health());
   metered_ = std::make_unique<comm::MeteredCommunicator>(*communicator_);
   Result<std::unique_ptr<runtime::PeerRelay>> relay =
-      runtime::PeerRelay::create(*channel_, events_, logger_, memory_);
+      runtime::PeerRelay::create(*channel_, log_, logger_, memory_);
   if (!relay) {
     return phase.fail(relay.error());
   }
@@ -230,7 +265,7 @@ Result<void> Head::connect() {
 }
 
 Result<void> Head::validate() {
-  runtime::PhaseScope phase(events_, api::Phase::Validate, 0);
+  runtime::PhaseScope phase(*events_, api::Phase::Validate, 0);
   if (config_.contextTokens > folder_.maxContextTokens) {
     return phase.fail(Error{ErrorCode::OutOfRange,
                             fmt::format("a context of {} tokens is asked for; the model has {}",
@@ -238,17 +273,16 @@ Result<void> Head::validate() {
                                         folder_.maxContextTokens),
                             "Choose a shorter context."});
   }
-  Result<tokenizer::Tokenizer> tokenizer = tokenizer::Tokenizer::load(config_.modelFolder);
-  if (!tokenizer) {
-    return phase.fail(tokenizer.error());
-  }
-  tokenizer_ = std::move(*tokenizer);
   phase.end(folder_.name);
   return {};
 }
 
 Result<void> Head::loadWeights(const ModelFactory& loadModel) {
-  Result<LoadedModel> model = loadModel(ModelRequest{config_, *metered_, events_, logger_});
+  const auto cancelled = [this] {
+    return signals_.pending() || (channel_ && channel_->health()->failed());
+  };
+  Result<LoadedModel> model =
+      loadModel(ModelRequest{config_, *metered_, *events_, logger_, cancelled});
   if (!model) {
     return model.error();
   }
@@ -259,7 +293,7 @@ Result<void> Head::loadWeights(const ModelFactory& loadModel) {
 
 /// State is allocated with each request; what must fit is tried once with a whole context.
 Result<void> Head::makeCache() {
-  runtime::PhaseScope phase(events_, api::Phase::Kv, 0);
+  runtime::PhaseScope phase(*events_, api::Phase::Kv, 0);
   runner_ = std::make_unique<runtime::LockstepRunner>(*model_.model, channel_.get());
   const Result<runtime::SequenceSlot> slot = runner_->openSequence(config_.contextTokens);
   if (!slot) {
@@ -269,12 +303,12 @@ Result<void> Head::makeCache() {
   runner_->closeSequence(*slot);
   phase.progress(bytes, bytes);
   phase.end(fmt::format("{} tokens", config_.contextTokens));
-  runtime::skipPhase(events_, api::Phase::Graphs, 0, "the CPU back ends record no graphs");
+  runtime::skipPhase(*events_, api::Phase::Graphs, 0, "the CPU back ends record no graphs");
   return {};
 }
 
 Result<void> Head::testModel() {
-  runtime::PhaseScope phase(events_, api::Phase::SelfTest, 0);
+  runtime::PhaseScope phase(*events_, api::Phase::SelfTest, 0);
   const Result<std::string> tested = runtime::selfTest(*runner_, config_.contextTokens);
   if (!tested) {
     return phase.fail(channel_ ? channel_->health()->explain(tested.error()) : tested.error());
@@ -284,7 +318,7 @@ Result<void> Head::testModel() {
 }
 
 Result<void> Head::openApi() {
-  runtime::PhaseScope phase(events_, api::Phase::Api, 0);
+  runtime::PhaseScope phase(*events_, api::Phase::Api, 0);
   api::EngineInfo info;
   info.modelName = folder_.name;
   info.contextTokens = config_.contextTokens;
@@ -294,20 +328,6 @@ Result<void> Head::openApi() {
   info.numerics = numericsName(config_.numerics);
   info.fingerprint = fmt::format("{}-{}", kVersion, folder_.fingerprint.substr(0, 8));
   core_->start(*runner_, std::move(info), metered_.get());
-  const server::RouteContext context{*core_,
-                                     *tokenizer_,
-                                     logger_,
-                                     tokenizer::ChatDialect::V4Flash,
-                                     config_.defaultThinking};
-  Result<std::unique_ptr<server::HttpServer>> http =
-      server::HttpServer::start(config_.http,
-                                server::ServerOptions{},
-                                server::apiRouter(context),
-                                logger_);
-  if (!http) {
-    return phase.fail(http.error());
-  }
-  http_ = std::move(*http);
   phase.end(http_->endpoint());
   core_->announceReady(http_->endpoint());
   return {};
@@ -358,8 +378,9 @@ void Head::stop(const std::optional<Error>& error) {
     channel_->goodbye(error);
   }
   core_.reset();
-  // After a failure it is killed at once: what is left of it may hold a port or the memory.
-  if (worker_ && !error && worker_->waitForEnd(kWorkerPatience).empty()) {
+  // After a failure it is killed at once: what is left of it may hold a port or the memory. So is
+  // one that is not connected yet and could hear no goodbye.
+  if (worker_ && channel_ && !error && worker_->waitForEnd(kWorkerPatience).empty()) {
     logger_.warning("engine",
                     "the worker did not end in {} s and is killed",
                     kWorkerPatience.count());

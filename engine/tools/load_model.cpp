@@ -27,9 +27,9 @@ constexpr std::chrono::milliseconds kProgressInterval{100};
 /// Passes progress on to the phase, and notices to the log.
 class LoadProgress final : public model::LoadObserver {
  public:
-  LoadProgress(runtime::PhaseScope& phase, Logger& logger)
+  LoadProgress(runtime::PhaseScope& phase, const ModelRequest& request)
       : phase_(phase),
-        logger_(logger) {}
+        request_(request) {}
 
   void onBytes(std::uint64_t bytesDone,
                std::uint64_t bytesTotal,
@@ -41,11 +41,17 @@ class LoadProgress final : public model::LoadObserver {
     }
   }
 
-  void onNotice(const std::string& text) override { logger_.warning("weights", "{}", text); }
+  void onNotice(const std::string& text) override {
+    request_.logger.warning("weights", "{}", text);
+  }
+
+  [[nodiscard]] bool wantsEnd() const override {
+    return request_.cancelled != nullptr && request_.cancelled();
+  }
 
  private:
   runtime::PhaseScope& phase_;
-  Logger& logger_;
+  const ModelRequest& request_;
   MonotonicTime nextReport_;
 };
 
@@ -79,7 +85,7 @@ Result<LoadedModel> loadModel(const ModelRequest& request) {
   options.threads = std::max(1, config.threads);
   options.maxStepTokens =
       std::max<std::int64_t>(config.prefillChunkTokens, kSmallestStep) + kDecodeRows;
-  LoadProgress progress(weights, request.logger);
+  LoadProgress progress(weights, request);
   Result<std::unique_ptr<model::DeepseekV4>> model =
       model::DeepseekV4::load(config.modelFolder, options, request.communicator, &progress);
   if (!model) {

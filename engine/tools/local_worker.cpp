@@ -2,6 +2,7 @@
 #include "engine/tools/local_worker.h"
 
 #include <fmt/core.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -35,6 +36,9 @@ Error systemError(const char* what) {
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
     // Its own group: Ctrl+C in the terminal reaches rank 0 alone, which then stops both in order.
     ::setpgid(0, 0);
+    // Not every library opens its sockets close-on-exec: a client's connection must end when rank 0
+    // closes it, and the port must be free when rank 0 is gone.
+    ::syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
     ::execv("/proc/self/exe", arguments);
   }
   ::_exit(127);

@@ -20,6 +20,7 @@ struct ModelRequest {
   comm::Communicator& communicator;
   api::EventSink& events;  // gets the phases weights and mtp of this rank
   Logger& logger;
+  std::function<bool()> cancelled = nullptr;  // asked while loading: true ends it; may be null
 };
 
 struct LoadedModel {

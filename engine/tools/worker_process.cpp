@@ -125,9 +125,18 @@ Result<void> loadAndFollow(const api::EngineConfig& told,
     return same;
   }
   comm::SocketCommunicator communicator(std::move(data), 1, channel.health());
-  const Result<LoadedModel> loaded = loadModel(ModelRequest{config, communicator, events, logger});
+  // The health fails on a stop signal here, and when rank 0 stops or is lost.
+  const std::shared_ptr<comm::PeerHealth> health = channel.health();
+  const auto cancelled = [&health] { return health->failed(); };
+  const Result<LoadedModel> loaded =
+      loadModel(ModelRequest{config, communicator, events, logger, cancelled});
   if (!loaded) {
-    return loaded.error();
+    const std::optional<Error> why = health->failure();
+    if (loaded.error().code != ErrorCode::Cancelled || !why) {
+      return loaded.error();
+    }
+    // Cancelled: somebody asked for the end, so this is one in order.
+    return why->code == ErrorCode::Cancelled ? Result<void>() : Result<void>(*why);
   }
   return runtime::Worker(channel, *loaded->model, logger).run();
 }

@@ -28,6 +28,7 @@ constexpr int kExitUsage = 2;
 constexpr int kExitFatal = 75;
 
 constexpr int kLossMs = 5000;  // a lost rank is noticed, told and exited for within this time
+constexpr int kStopMs = 1000;  // from SIGTERM to the exit while no answer is open
 constexpr int kPatienceMs = 30000;
 
 bool isAlive(qint64 pid) {
@@ -207,6 +208,59 @@ class TwoProcessTest : public QObject {
     QVERIFY(engine.output().contains(QStringLiteral("rank 1 weights took")));
     engine.send(SIGTERM);
     QCOMPARE(engine.waitForExit(), kExitOk);
+    QVERIFY(!isAlive(worker));
+  }
+
+  void clientsAreToldToComeBackWhileTheEngineStarts() {
+    const QTemporaryDir folder;
+    const QString secret = folder.filePath(QStringLiteral("secret"));
+    writeFile(secret, QByteArray(32, 's'));
+    QFile::setPermissions(secret, QFile::ReadOwner | QFile::WriteOwner);
+    // Rank 1 never comes, so the start stays in its first phase.
+    Engine engine(serve({QStringLiteral("--peer"),
+                         QStringLiteral("127.0.0.1:0"),
+                         QStringLiteral("--peer-secret"),
+                         secret}));
+    const quint16 port =
+        engine.waitFor(QStringLiteral("answering at http://127\\.0\\.0\\.1:(\\d+)/v1")).toUShort();
+    QVERIFY2(port != 0, qPrintable(engine.output()));
+    QTRY_VERIFY(HttpRequest(port, "GET", "/health", "").waitForAll().contains("\"connect\""));
+    HttpRequest chat(port,
+                     "POST",
+                     "/v1/chat/completions",
+                     chatBody(QStringLiteral("Hi"), false, 8));
+    HttpRequest models(port, "GET", "/v1/models", "");
+    HttpRequest health(port, "GET", "/health", "");
+    for (HttpRequest* request : {&chat, &models, &health}) {
+      const QByteArray answer = request->waitForAll();
+      QVERIFY2(answer.startsWith("HTTP/1.1 503"), answer.constData());
+      QVERIFY2(answer.contains("\r\nRetry-After: 1\r\n"), answer.constData());
+      QVERIFY2(answer.contains("\"code\":\"model_loading\""), answer.constData());
+      QVERIFY2(answer.contains("the model is loading (phase connect)"), answer.constData());
+    }
+    QElapsedTimer timer;
+    timer.start();
+    engine.send(SIGTERM);
+    QCOMPARE(engine.waitForExit(), kExitOk);
+    QVERIFY2(timer.elapsed() <= kStopMs, qPrintable(QString::number(timer.elapsed())));
+  }
+
+  void aStopDuringTheStartIsObeyedAtOnce_data() {
+    QTest::addColumn<QString>("line");
+    QTest::newRow("while rank 1 comes up") << QStringLiteral("(local worker with pid)");
+    QTest::newRow("while the weights load") << QStringLiteral("(rank 0 validate took)");
+    QTest::newRow("while the model is tested") << QStringLiteral("(rank 0 kv took)");
+  }
+  void aStopDuringTheStartIsObeyedAtOnce() {
+    QFETCH(QString, line);
+    Engine engine(serve());
+    QVERIFY2(!engine.waitFor(line).isEmpty(), qPrintable(engine.output()));
+    const qint64 worker = engine.workerPid();
+    QElapsedTimer timer;
+    timer.start();
+    engine.send(SIGTERM);
+    QCOMPARE(engine.waitForExit(), kExitOk);
+    QVERIFY2(timer.elapsed() <= kStopMs, qPrintable(QString::number(timer.elapsed())));
     QVERIFY(!isAlive(worker));
   }
 

@@ -65,12 +65,18 @@ struct Notices final : LoadObserver {
     lastFile = file;
   }
   void onNotice(const std::string& text) override { notices.append(QString::fromStdString(text)); }
+  [[nodiscard]] bool wantsEnd() const override {
+    ++asked;
+    return asked >= endsAt;
+  }
 
   std::uint64_t done = 0;
   std::uint64_t total = 0;
   bool isMonotonic = true;
   std::string lastFile;
   QStringList notices;
+  mutable int asked = 0;
+  int endsAt = std::numeric_limits<int>::max();
 };
 
 /// A checkpoint to damage, one test at a time.
@@ -159,6 +165,17 @@ class WeightLoaderTest : public QObject {
     QCOMPARE(fixture.observer.done, fixture.observer.total);
     QCOMPARE(fixture.observer.lastFile, std::string("model-00002-of-00002.safetensors"));
     QVERIFY(fixture.observer.notices.isEmpty());
+  }
+
+  void aLoadThatNobodyWantsAnyMoreEndsAfterTheTensorInHand() {
+    Fixture fixture;
+    writeShards(fixture.folder, fixture.tensors);
+    fixture.observer.endsAt = 3;
+    const Error refusal = fixture.refusal();
+    QCOMPARE(refusal.code, ErrorCode::Cancelled);
+    QVERIFY2(refusal.message.find("loading was stopped after") != std::string::npos,
+             refusal.message.c_str());
+    QCOMPARE(fixture.observer.asked, 3);
   }
 
   void theNameModelSafetensorsNeedsNoIndex() {
