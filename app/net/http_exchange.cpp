@@ -45,6 +45,9 @@ int HttpExchange::status() const {
 }
 
 void HttpExchange::read() {
+  if (!reply_->isReadable()) {
+    return;  // closed by the time limit
+  }
   const QByteArray bytes = reply_->readAll();
   if (status() >= 300) {
     errorBody_.append(bytes.first(std::min(bytes.size(), kErrorBodyLimit - errorBody_.size())));
