@@ -3,14 +3,12 @@
 
 #include <fmt/core.h>
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 #include <set>
 #include <vector>
 
 #include <nlohmann/json.hpp>
+
+#include "engine/base/whole_file.h"
 
 namespace tandem::model {
 
@@ -79,17 +77,15 @@ Result<Json> parseJsonObject(const std::string& text, const std::string& origin)
 }
 
 Result<Json> readJsonObject(const std::filesystem::path& file) {
-  errno = 0;
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) {
-    const bool denied = errno == EACCES || errno == EPERM;
-    return Error{denied ? ErrorCode::PermissionDenied : ErrorCode::NotFound,
-                 fmt::format("{} cannot be opened: {}", file.string(), std::strerror(errno)),
-                 denied ? "Make the model folder readable for the user that runs the engine."
-                        : "Give the folder that holds config.json and the safetensors files."};
+  const Result<std::string> text = readWholeFile(file);
+  if (!text) {
+    Error error = text.error();
+    error.remedy = error.code == ErrorCode::PermissionDenied
+                       ? "Make the model folder readable for the user that runs the engine."
+                       : "Give the folder that holds config.json and the safetensors files.";
+    return error;
   }
-  const std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-  return parseJsonObject(text, file.string());
+  return parseJsonObject(*text, file.string());
 }
 
 }  // namespace tandem::model

@@ -3,11 +3,10 @@
 
 #include <fmt/core.h>
 
-#include <fstream>
 #include <limits>
-#include <sstream>
 #include <unordered_map>
 
+#include "engine/base/whole_file.h"
 #include "engine/tokenizer/added_tokens.h"
 #include "engine/tokenizer/byte_pair_merges.h"
 #include "engine/tokenizer/detokenizer.h"
@@ -90,14 +89,13 @@ Result<Tokenizer> Tokenizer::load(const std::filesystem::path& path) {
   std::error_code ignored;
   const bool isFolder = std::filesystem::is_directory(path, ignored);
   const std::filesystem::path file = isFolder ? path / "tokenizer.json" : path;
-  std::ifstream in(file, std::ios::binary);
-  std::ostringstream text;
-  if (!in || !(text << in.rdbuf())) {
-    return Error{ErrorCode::NotFound,
-                 fmt::format("{} cannot be read", file.string()),
-                 "Give the folder of a model that has a tokenizer.json this user may read"};
+  const Result<std::string> text = readWholeFile(file);
+  if (!text) {
+    return Error{text.error().code,
+                 text.error().message,
+                 "Give the folder of a model that has a tokenizer.json this user may read."};
   }
-  return parse(text.view(), file.string());
+  return parse(*text, file.string());
 }
 
 Result<Tokenizer> Tokenizer::parse(std::string_view json, const std::string& source) {

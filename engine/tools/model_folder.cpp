@@ -6,9 +6,9 @@
 
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <iterator>
+#include <utility>
 
+#include "engine/base/whole_file.h"
 #include "engine/model/model_config.h"
 
 #define XXH_INLINE_ALL
@@ -19,9 +19,9 @@ namespace tandem::tools {
 namespace {
 
 /// "" for a file that is not there: a checkpoint in one file has no index.
-std::string readFile(const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), {}};
+std::string readIfThere(const std::filesystem::path& file) {
+  Result<std::string> text = readWholeFile(file);
+  return text ? std::move(*text) : std::string();
 }
 
 }  // namespace
@@ -47,7 +47,7 @@ Result<ModelFolder> inspectModelFolder(const std::filesystem::path& path) {
   folder.eosToken = static_cast<TokenId>(config->eosTokenId);
   folder.maxContextTokens = config->maxPositionEmbeddings;
   const std::string identity =
-      readFile(configFile) + readFile(path / "model.safetensors.index.json");
+      readIfThere(configFile) + readIfThere(path / "model.safetensors.index.json");
   const XXH128_hash_t hash = XXH3_128bits(identity.data(), identity.size());
   folder.fingerprint = fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
   return folder;

@@ -3,22 +3,21 @@
 
 #include <fmt/core.h>
 
-#include <fstream>
-#include <iterator>
 #include <limits>
 
 #include <nlohmann/json.hpp>
+
+#include "engine/base/whole_file.h"
 
 namespace tandem::tools {
 
 Result<std::vector<NamedTokens>> readTokenFile(const std::filesystem::path& file) {
   constexpr const char* kShape = R"(Give a file such as {"prompt": [0, 17, 4]}.)";
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) {
-    return Error{ErrorCode::NotFound, file.string() + " cannot be read", kShape};
+  Result<std::string> text = readWholeFile(file);
+  if (!text) {
+    return Error{text.error().code, text.error().message, kShape};
   }
-  const std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-  const auto json = nlohmann::ordered_json::parse(text, nullptr, false);
+  const auto json = nlohmann::ordered_json::parse(*text, nullptr, false);
   if (json.is_discarded() || !json.is_object()) {
     return Error{ErrorCode::InvalidArgument, file.string() + " is not a JSON object", kShape};
   }

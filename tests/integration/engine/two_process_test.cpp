@@ -3,149 +3,27 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <memory>
-
 #include <QCoreApplication>
 #include <QElapsedTimer>
 #include <QFile>
-#include <QJsonArray>
 #include <QJsonDocument>
 #include <QJsonObject>
-#include <QProcess>
-#include <QRegularExpression>
 #include <QTcpServer>
-#include <QTcpSocket>
 #include <QTemporaryDir>
 #include <QTest>
 
 #include "tests/support/checkpoints.h"
+#include "tests/support/engine_process.h"
+
+using namespace tandem::test;
 
 namespace {
 
-constexpr int kExitOk = 0;
-constexpr int kExitFailed = 1;
-constexpr int kExitUsage = 2;
-constexpr int kExitFatal = 75;
-
 constexpr int kLossMs = 5000;  // a lost rank is noticed, told and exited for within this time
 constexpr int kStopMs = 1000;  // from SIGTERM to the exit while no answer is open
-constexpr int kPatienceMs = 30000;
 
 bool isAlive(qint64 pid) {
   return ::kill(static_cast<pid_t>(pid), 0) == 0;
-}
-
-/// One run of tandem-engine; killed when it goes out of scope.
-class Engine {
- public:
-  explicit Engine(const QStringList& arguments) {
-    process_.setProcessChannelMode(QProcess::MergedChannels);
-    process_.start(QStringLiteral(TANDEM_ENGINE), arguments);
-    process_.waitForStarted();
-  }
-  ~Engine() {
-    process_.kill();
-    process_.waitForFinished();
-  }
-  Engine(const Engine&) = delete;
-  Engine& operator=(const Engine&) = delete;
-
-  /// Everything printed so far.
-  const QString& output() {
-    output_ += QString::fromUtf8(process_.readAll());
-    return output_;
-  }
-
-  /// Waits for a line that matches and gives the first capture, or "" after the deadline.
-  QString waitFor(const QString& pattern, int deadlineMs = kPatienceMs) {
-    const QRegularExpression expression(pattern);
-    QElapsedTimer timer;
-    timer.start();
-    while (timer.elapsed() < deadlineMs) {
-      const QRegularExpressionMatch match = expression.match(output());
-      if (match.hasMatch()) {
-        return match.captured(match.lastCapturedIndex());
-      }
-      process_.waitForReadyRead(50);
-    }
-    return {};
-  }
-
-  /// The exit code, or -1 if it still runs after the deadline.
-  int waitForExit(int deadlineMs = kPatienceMs) {
-    if (process_.state() != QProcess::NotRunning && !process_.waitForFinished(deadlineMs)) {
-      return -1;
-    }
-    return process_.exitStatus() == QProcess::NormalExit ? process_.exitCode() : -2;
-  }
-
-  void send(int signal) const { ::kill(static_cast<pid_t>(process_.processId()), signal); }
-
-  quint16 waitForPort() {
-    return waitFor(QStringLiteral("ready at http://127\\.0\\.0\\.1:(\\d+)/v1")).toUShort();
-  }
-  qint64 workerPid() {
-    return waitFor(QStringLiteral("local worker with pid (\\d+)")).toLongLong();
-  }
-
- private:
-  QProcess process_;
-  QString output_;
-};
-
-/// A connection that has sent one request and collects the answer.
-class HttpRequest {
- public:
-  HttpRequest(quint16 port,
-              const QByteArray& method,
-              const QByteArray& path,
-              const QByteArray& body) {
-    socket_.connectToHost(QStringLiteral("127.0.0.1"), port);
-    socket_.waitForConnected();
-    socket_.write(method + " " + path + " HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n" +
-                  "Content-Type: application/json\r\nContent-Length: " +
-                  QByteArray::number(body.size()) + "\r\n\r\n" + body);
-    socket_.flush();
-  }
-
-  bool waitForText(const QByteArray& text, int deadlineMs = kPatienceMs) {
-    QElapsedTimer timer;
-    timer.start();
-    while (!received_.contains(text) && timer.elapsed() < deadlineMs) {
-      socket_.waitForReadyRead(50);
-      received_ += socket_.readAll();
-      if (socket_.state() == QAbstractSocket::UnconnectedState && socket_.bytesAvailable() == 0) {
-        break;
-      }
-    }
-    return received_.contains(text);
-  }
-
-  QByteArray waitForAll(int deadlineMs = kPatienceMs) {
-    QElapsedTimer timer;
-    timer.start();
-    while (socket_.state() != QAbstractSocket::UnconnectedState && timer.elapsed() < deadlineMs) {
-      socket_.waitForReadyRead(50);
-      received_ += socket_.readAll();
-    }
-    received_ += socket_.readAll();
-    return received_;
-  }
-
- private:
-  QTcpSocket socket_;
-  QByteArray received_;
-};
-
-QByteArray chatBody(const QString& text, bool stream, int maxTokens) {
-  const QJsonObject message{{QStringLiteral("role"), QStringLiteral("user")},
-                            {QStringLiteral("content"), text}};
-  return QJsonDocument(QJsonObject{{QStringLiteral("model"), QStringLiteral("any")},
-                                   {QStringLiteral("temperature"), 0},
-                                   {QStringLiteral("stream"), stream},
-                                   {QStringLiteral("max_tokens"), maxTokens},
-                                   {QStringLiteral("messages"), QJsonArray{message}}})
-      .toJson(QJsonDocument::Compact);
 }
 
 QJsonObject readJson(const QString& file) {
@@ -180,7 +58,7 @@ class TwoProcessTest : public QObject {
   }
 
  private slots:
-  void initTestCase() { chatModel_ = tandem::test::chatCheckpoint(); }
+  void initTestCase() { chatModel_ = chatCheckpoint(); }
 
   void init() {
     if (chatModel_.isEmpty()) {
@@ -416,20 +294,6 @@ class TwoProcessTest : public QObject {
                    QStringLiteral("2")});
     QCOMPARE(engine.waitForExit(), kExitFatal);
     QVERIFY2(engine.output().contains(empty.path() + QStringLiteral("/config.json")),
-             qPrintable(engine.output()));
-  }
-
-  void aFolderThatMayNotBeReadIsNamed() {
-    if (::geteuid() == 0) {
-      QSKIP("root may read every folder");
-    }
-    const QTemporaryDir folder;
-    const QString config = folder.filePath(QStringLiteral("config.json"));
-    writeFile(config, "{}");
-    QFile::setPermissions(config, QFile::WriteOwner);
-    Engine engine({QStringLiteral("serve"), QStringLiteral("--model"), folder.path()});
-    QCOMPARE(engine.waitForExit(), kExitFatal);
-    QVERIFY2(engine.output().contains(QStringLiteral("Permission denied")),
              qPrintable(engine.output()));
   }
 

@@ -2,6 +2,8 @@
 // The claims of engine/base and of the small types of engine/api.
 #include <poll.h>
 
+#include <QFile>
+#include <QTemporaryDir>
 #include <QTest>
 
 #include "engine/api/engine_state.h"
@@ -10,6 +12,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/result.h"
+#include "engine/base/whole_file.h"
 #include "engine/base/wire.h"
 
 using namespace tandem;
@@ -42,6 +45,25 @@ class BaseTest : public QObject {
     QCOMPARE((Error{ErrorCode::Timeout, "It took 3 s.", "Wait."}).text(), "It took 3 s. Wait.");
     QCOMPARE((Error{ErrorCode::Timeout, "it took 3 s", ""}).within("load").text(),
              "load: it took 3 s");
+  }
+
+  void aFileIsReadWholeAndAFolderIsAnError() {
+    const QTemporaryDir folder;
+    const QString path = folder.filePath(QStringLiteral("file"));
+    const QByteArray content(200'000, 'x');  // more than one read
+    QFile file(path);
+    QVERIFY(file.open(QIODevice::WriteOnly) && file.write(content) == content.size());
+    file.close();
+    const Result<std::string> text = readWholeFile(path.toStdString());
+    QVERIFY(text.ok());
+    QCOMPARE(QByteArray::fromStdString(*text), content);
+    const Result<std::string> missing = readWholeFile((path + u'2').toStdString());
+    QVERIFY(!missing.ok());
+    QCOMPARE(missing.error().code, ErrorCode::NotFound);
+    const Result<std::string> aFolder = readWholeFile(folder.path().toStdString());
+    QVERIFY(!aFolder.ok());
+    QVERIFY2(aFolder.error().message.find("Is a directory") != std::string::npos,
+             aFolder.error().message.c_str());
   }
 
   void bytesAreShownInBinaryUnits() {
