@@ -4,7 +4,9 @@
 
 #include <QApplication>
 #include <QCommandLineParser>
+#include <QUrl>
 
+#include "ui/bridge/chat_bridge.h"
 #include "ui/pages/chat/chat_view_model.h"
 #include "ui/pages/engine/engine_view_model.h"
 #include "ui/pages/monitor/monitor_view_model.h"
@@ -21,6 +23,7 @@ struct Options {
   bool demo = false;
   QString page;
   ui::ThemeMode theme = ui::ThemeMode::Dark;
+  QUrl endpoint;  // empty: that of the engine
 };
 
 /// Ends the process with a sentence when an option is unknown or has no such value.
@@ -46,7 +49,12 @@ Options readOptions(const QApplication& application, const std::vector<ui::PageE
                                  QCoreApplication::translate("main", "dark or light."),
                                  QStringLiteral("mode"),
                                  QStringLiteral("dark"));
-  parser.addOptions({demo, page, theme});
+  const QCommandLineOption endpoint(
+      QStringLiteral("endpoint"),
+      QCoreApplication::translate("main",
+                                  "Chat with this server instead, e.g. http://127.0.0.1:8000/v1."),
+      QStringLiteral("url"));
+  parser.addOptions({demo, page, theme, endpoint});
   parser.process(application);
 
   const QString mode = parser.value(theme);
@@ -60,7 +68,8 @@ Options readOptions(const QApplication& application, const std::vector<ui::PageE
   }
   return {parser.isSet(demo),
           parser.value(page),
-          mode == u"dark" ? ui::ThemeMode::Dark : ui::ThemeMode::Light};
+          mode == u"dark" ? ui::ThemeMode::Dark : ui::ThemeMode::Light,
+          QUrl(parser.value(endpoint))};
 }
 
 }  // namespace
@@ -86,7 +95,13 @@ int main(int argc, char** argv) {
   ui::EngineSnapshot none;
   none.cluster = QCoreApplication::translate("main", "Demo cluster on this machine");
   panel.setEngine(none);
-  chat.setAvailable(false, QCoreApplication::translate("main", "Start the engine to chat"));
+  ui::ChatBridge chatBridge(chat);
+  if (options.endpoint.isEmpty()) {
+    chatBridge.clearEndpoint(
+        QCoreApplication::translate("main", "Start the engine to chat with it."));
+  } else {
+    chatBridge.setEndpoint(options.endpoint);
+  }
   // The services that start and watch an engine are not linked yet: say so, do not pretend.
   QObject::connect(&panel, &ui::PanelViewModel::startRequested, &panel, [&panel] {
     panel.say(QCoreApplication::translate(
@@ -95,7 +110,7 @@ int main(int argc, char** argv) {
   });
 
   window.showPage(options.page);
-  if (!options.demo) {
+  if (!options.demo && options.endpoint.isEmpty()) {
     window.showFirstRun();
   }
   window.show();

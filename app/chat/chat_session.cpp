@@ -143,7 +143,7 @@ void ChatSession::finish() {
   }
   if (rounds_ == options_.mostRounds) {
     HttpProblem problem;
-    problem.what = tr("The model asked for tools %n time(s) in a row.", nullptr, rounds_ + 1);
+    problem.what = tr("The model asked for tools %1 times in a row.").arg(rounds_ + 1);
     problem.remedy = tr("Its calls were not run. Ask in other words, or without the tools.");
     fail(problem);
     return;

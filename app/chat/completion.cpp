@@ -116,9 +116,8 @@ std::optional<HttpProblem> CompletionReader::readCall(const QJsonObject& delta) 
   const int known = static_cast<int>(completion_.calls.size());
   if (index < 0 || index > known || index >= kMostCalls) {
     return problemOfContent(
-        CompletionWords::tr("%1 sent a piece of tool call %2 after %n call(s).", nullptr, known)
-            .arg(server_)
-            .arg(index),
+        CompletionWords::tr("%1 sent a piece of tool call %2, and has begun %3 so far.")
+            .arg(server_, QString::number(index), QString::number(known)),
         server_);
   }
   if (index == known) {

@@ -64,9 +64,8 @@ QString remedyOf(int status, const QString& code, std::optional<int> retryAfterS
       return HttpWords::tr("Check that the address ends with /v1.");
     case 429:
     case 503:
-      return retryAfterSeconds
-                 ? HttpWords::tr("Retry in %n second(s).", nullptr, *retryAfterSeconds)
-                 : HttpWords::tr("See the Engine page, then retry.");
+      return retryAfterSeconds ? HttpWords::tr("Retry in %1 s.").arg(*retryAfterSeconds)
+                               : HttpWords::tr("See the Engine page, then retry.");
     default:
       return status >= 500 ? HttpWords::tr("Its log on the Engine page says more. Then retry.")
                            : QString();

@@ -254,7 +254,7 @@ void ChatValuesTest::refusalsSayWhatTheServerSays_data() {
       << 429 << QByteArray(R"({"error":{"message":"64 requests wait","code":"queue_full"}})")
       << QByteArray("3") << "64 requests wait."
       << "queue_full"
-      << "3 second";
+      << "3 s.";
   QTest::newRow("too long")
       << 400 << QByteArray(R"({"error":{"message":"Too long.","code":"context_length_exceeded"}})")
       << QByteArray() << "Too long."

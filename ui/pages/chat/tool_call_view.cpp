@@ -20,6 +20,22 @@ namespace {
 constexpr int kResultHeight = 48;
 constexpr int kIcon = 16;
 
+QString stateText(const ToolCallCard& call, TurnStage stage) {
+  switch (stage) {
+    case TurnStage::Waiting:
+    case TurnStage::Thinking:
+    case TurnStage::Answering:
+      return ToolCallView::tr("being written");
+    case TurnStage::Finished:
+      return call.answered ? ToolCallView::tr("answered")
+                           : ToolCallView::tr("waiting for a result");
+    case TurnStage::Stopped:
+    case TurnStage::Failed:
+      return ToolCallView::tr("not run");
+  }
+  return {};
+}
+
 }  // namespace
 
 ToolCallView::ToolCallView(const Theme& theme, QWidget* parent)
@@ -30,7 +46,7 @@ ToolCallView::ToolCallView(const Theme& theme, QWidget* parent)
       state_(makeLabel({}, "caption", this)),
       raw_(makeToggle(tr("Raw"), "segment", this)),
       arguments_(makeLabel({}, "code", this)),
-      resultTitle_(makeLabel(tr("Result for the model"), "caption", this)),
+      resultTitle_(makeLabel({}, "caption", this)),
       result_(new QPlainTextEdit(this)) {
   setProperty("look", QByteArray("card"));
   arguments_->setTextInteractionFlags(Qt::TextSelectableByMouse | Qt::TextSelectableByKeyboard);
@@ -61,21 +77,21 @@ ToolCallView::ToolCallView(const Theme& theme, QWidget* parent)
   recolor();
 }
 
-void ToolCallView::setCall(const ToolCallCard& call, bool live) {
+void ToolCallView::setCall(const ToolCallCard& call, TurnStage stage) {
   const bool fresh = call.id != call_.id || call.result != call_.result;
   call_ = call;
   setAccessibleName(tr("Tool call %1").arg(call.name));
   name_->setText(call.name);
-  state_->setText(live            ? tr("being written")
-                  : call.answered ? tr("answered")
-                                  : tr("waiting for a result"));
+  state_->setText(stateText(call, stage));
   showArguments();
   if (fresh) {
     result_->setPlainText(call.result);
   }
   result_->setReadOnly(call.answered);
-  resultTitle_->setVisible(!live);
-  result_->setVisible(!live);
+  resultTitle_->setText(call.answered ? tr("Result sent to the model")
+                                      : tr("Result for the model: made up, edit it as you like"));
+  resultTitle_->setVisible(stage == TurnStage::Finished);
+  result_->setVisible(stage == TurnStage::Finished);
 }
 
 QString ToolCallView::result() const {

@@ -20,7 +20,8 @@ class ToolCallView : public QFrame {
  public:
   explicit ToolCallView(const Theme& theme, QWidget* parent = nullptr);
 
-  void setCall(const ToolCallCard& call, bool live);
+  /// `stage` of the answer that the call is part of.
+  void setCall(const ToolCallCard& call, TurnStage stage);
   [[nodiscard]] QString result() const;
   /// The last one in Tab order.
   [[nodiscard]] QWidget* lastControl() const;

@@ -154,7 +154,7 @@ void TurnView::showCalls(const ChatTurn& turn, bool newest) {
     setTabOrder(copy_, regenerate_);
   }
   for (std::size_t i = 0; i < callViews_.size(); ++i) {
-    callViews_[i]->setCall(turn.calls[i], turn.live());
+    callViews_[i]->setCall(turn.calls[i], turn.stage);
   }
   sendResults_->setVisible(newest && !turn.live() && turn.stage == TurnStage::Finished &&
                            turn.awaitsResults());
