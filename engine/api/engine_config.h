@@ -27,8 +27,10 @@ struct HttpConfig {
 
 /// The channel between rank 0 and rank 1.
 struct PeerConfig {
-  std::string host;            // the other rank's address; empty: rank 0 starts a local worker
-  std::uint16_t port = 29411;  // rank 0 listens, rank 1 connects
+  // Rank 0: the address of its own to listen on; empty: it starts a local worker.
+  // Rank 1: the address of rank 0.
+  std::string host;
+  std::uint16_t port = 29411;        // rank 0 listens, rank 1 connects
   std::filesystem::path secretFile;  // 0600, 32 random bytes
 };
 

@@ -361,6 +361,7 @@ Result<void> EngineCore::runStep() {
   if (!openSequences(plan)) {
     return {};
   }
+  recordLoad();  // before the step too: a long prompt's first one takes seconds
   const MonotonicTime begin = std::chrono::steady_clock::now();
   const auto communicated = [this] {
     return communication_ != nullptr ? communication_->elapsed() : std::chrono::nanoseconds(0);

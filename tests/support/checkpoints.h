@@ -29,7 +29,7 @@ inline QString findCheckpoint(const QStringList& folders, const QString& alsoNee
 /// A checkpoint for numerics: no tokenizer needed.
 inline QString numericCheckpoint() {
   return findCheckpoint(
-      {QStringLiteral("tests/golden/micro"), QStringLiteral("shared/oracle/tiny-a")});
+      {QStringLiteral("tests/golden/micro/model"), QStringLiteral("shared/oracle/tiny-a")});
 }
 
 /// A checkpoint that can chat.

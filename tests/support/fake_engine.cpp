@@ -70,6 +70,7 @@ Result<std::shared_ptr<api::OutputQueue>> FakeEngine::submit(api::TokenRequest r
     live_.emplace(request.id, std::move(sequence));
   }
   changed_.notify_all();
+  liveChanged_.notify_all();
   return std::move(*queue);
 }
 
@@ -80,6 +81,7 @@ void FakeEngine::cancel(const std::string& requestId) {
     end(*found->second, api::FinishReason::Cancelled, {});
     live_.erase(found);
     ++cancelled_;
+    liveChanged_.notify_all();
   }
 }
 
@@ -89,6 +91,7 @@ void FakeEngine::cancelAll() {
     end(*sequence, api::FinishReason::Cancelled, {});
   }
   live_.clear();
+  liveChanged_.notify_all();
 }
 
 api::EngineInfo FakeEngine::info() const {
@@ -119,10 +122,22 @@ std::size_t FakeEngine::live() const {
   return live_.size();
 }
 
+bool FakeEngine::waitForLive(std::size_t count, std::chrono::milliseconds patience) {
+  const MonotonicTime deadline = std::chrono::steady_clock::now() + patience;
+  MutexLock lock(mutex_);
+  while (live_.size() != count) {
+    if (liveChanged_.wait_until(lock, deadline) == std::cv_status::timeout) {
+      return live_.size() == count;
+    }
+  }
+  return true;
+}
+
 void FakeEngine::run() {
   MutexLock lock(mutex_);
   while (!stopping_) {
     MonotonicTime next = std::chrono::steady_clock::now() + std::chrono::hours(1);
+    const std::size_t before = live_.size();
     for (auto entry = live_.begin(); entry != live_.end();) {
       Sequence& sequence = *entry->second;
       const MonotonicTime now = std::chrono::steady_clock::now();
@@ -131,6 +146,9 @@ void FakeEngine::run() {
       }
       next = sequence.done ? next : std::min(next, sequence.due);
       entry = sequence.done ? live_.erase(entry) : std::next(entry);
+    }
+    if (live_.size() != before) {
+      liveChanged_.notify_all();
     }
     changed_.wait_until(lock, next);
   }

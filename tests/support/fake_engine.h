@@ -57,6 +57,11 @@ class FakeEngine final : public api::EngineClient {
   [[nodiscard]] std::size_t live() const TANDEM_EXCLUDES(mutex_);
   [[nodiscard]] std::uint64_t cancelled() const { return cancelled_; }
 
+  /// Waits until `count` requests are live. False if that takes longer than `patience`.
+  [[nodiscard]] bool waitForLive(std::size_t count,
+                                 std::chrono::milliseconds patience = std::chrono::seconds(5))
+      TANDEM_EXCLUDES(mutex_);
+
   /// Ends every live request as a draining engine does.
   void cancelAll() TANDEM_EXCLUDES(mutex_);
 
@@ -75,7 +80,8 @@ class FakeEngine final : public api::EngineClient {
   std::atomic<std::uint64_t> cancelled_{0};
 
   mutable Mutex mutex_;
-  Condition changed_;
+  Condition changed_;      // there is something to do for the thread
+  Condition liveChanged_;  // requests came or went
   bool stopping_ TANDEM_GUARDED_BY(mutex_) = false;
   std::map<std::string, std::unique_ptr<Sequence>> live_ TANDEM_GUARDED_BY(mutex_);
   std::vector<api::TokenRequest> submitted_ TANDEM_GUARDED_BY(mutex_);

@@ -1,23 +1,73 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // A language model whose next token is a known function of the tokens before it, and which can be
-// slow, fail, or run out of memory on demand.
+// held, fail, or run out of memory on demand.
 #pragma once
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <memory>
 #include <optional>
-#include <thread>
 #include <vector>
 
+#include "engine/base/thread_annotations.h"
 #include "engine/comm/communicator.h"
 #include "engine/model/language_model.h"
 
 namespace tandem::test {
 
+/// Holds a model's forwards while it is closed, so that a test decides what happens during a step.
+class Valve {
+ public:
+  void close() TANDEM_EXCLUDES(mutex_) {
+    const MutexLock lock(mutex_);
+    open_ = false;
+  }
+  void open() TANDEM_EXCLUDES(mutex_) {
+    {
+      const MutexLock lock(mutex_);
+      open_ = true;
+    }
+    changed_.notify_all();
+  }
+
+  /// The model's side: comes, and goes on when the valve is open.
+  void pass() TANDEM_EXCLUDES(mutex_) {
+    MutexLock lock(mutex_);
+    ++arrivals_;
+    changed_.notify_all();
+    while (!open_) {
+      changed_.wait(lock);
+    }
+  }
+
+  /// Waits for the n-th forward (from 1) to begin. False if it does not within ten seconds.
+  bool waitForArrivals(int n) TANDEM_EXCLUDES(mutex_) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    MutexLock lock(mutex_);
+    while (arrivals_ < n) {
+      if (changed_.wait_until(lock, deadline) == std::cv_status::timeout) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  [[nodiscard]] int arrivals() const TANDEM_EXCLUDES(mutex_) {
+    const MutexLock lock(mutex_);
+    return arrivals_;
+  }
+
+ private:
+  mutable Mutex mutex_;
+  Condition changed_;
+  bool open_ TANDEM_GUARDED_BY(mutex_) = true;
+  int arrivals_ TANDEM_GUARDED_BY(mutex_) = 0;
+};
+
 /// What a test may change while the model runs.
 struct FakeModelControl {
-  std::atomic<int> stepMs{0};           // each forward takes this long
+  Valve valve;                          // before each forward
   std::atomic<int> failAtForward{0};    // the n-th forward (from 1) fails; 0: none does
   std::atomic<int> refuseAtForward{0};  // as above, with OutOfRange
   std::atomic<bool> outOfMemory{false};
@@ -83,9 +133,7 @@ class FakeLanguageModel final : public model::LanguageModel {
   Result<void> forward(std::span<const model::SequenceChunk> chunks,
                        std::span<float> logits) override {
     const int index = ++control_.forwards;
-    if (control_.stepMs > 0) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(control_.stepMs));
-    }
+    control_.valve.pass();
     if (index == control_.failAtForward) {
       return Error{ErrorCode::Internal, "the fake model broke", ""};
     }

@@ -99,7 +99,7 @@ class SocketRanksTest : public QObject {
   void twoProcessesGiveTheLogitsOfOne() {
     const std::string folder = test::numericCheckpoint().toStdString();
     if (folder.empty()) {
-      QSKIP("no checkpoint: neither tests/golden/micro nor ../shared/oracle/tiny-a is here");
+      QSKIP("no checkpoint: neither tests/golden/micro/model nor ../shared/oracle/tiny-a is here");
     }
     std::array<std::byte, comm::PeerSecret::kBytes> bytes{};
     const comm::PeerSecret secret(bytes);
@@ -138,9 +138,10 @@ class SocketRanksTest : public QObject {
     for (std::size_t i = 0; i < single->size(); ++i) {
       largest = std::max(largest, std::abs((*split)[i] - (*single)[i]));
     }
-    // The bound under which logits must equal the oracle's; two sums of halves instead of one sum
-    // move each by float roundings only, which measured 1e-5 on tiny-a.
-    QVERIFY2(largest <= 2e-3F, qPrintable(QString::number(largest)));
+    // Two sums of halves instead of one sum move a logit by float roundings only, which the layers
+    // pass on: measured 5.7e-6 on the micro checkpoint and 1.0e-5 on tiny-a. A wrong slice moves it
+    // by more than 0.1.
+    QVERIFY2(largest <= 1e-4F, qPrintable(QString::number(largest)));
     QVERIFY(largest > 0);  // equal bits would mean that nothing was split
   }
 };

@@ -12,6 +12,7 @@
 #include <chrono>
 #include <fstream>
 #include <future>
+#include <semaphore>
 #include <thread>
 
 #include <QTemporaryDir>
@@ -152,14 +153,18 @@ class PeerConnectionTest : public QObject {
     std::vector<float> data(kFloats, 1.0F);
     QVERIFY(communicator.allReduceSum(data).ok());
     std::chrono::steady_clock::time_point killed;
+    std::binary_semaphore summing{0};
     std::thread killer([&] {
-      std::this_thread::sleep_for(50ms);
+      summing.acquire();
       killed = std::chrono::steady_clock::now();
       rank1.send(SIGKILL);
     });
     Result<void> result;
-    while (result) {
+    for (int round = 0; result; ++round) {
       std::fill(data.begin(), data.end(), 1.0F);
+      if (round == 3) {
+        summing.release();
+      }
       result = communicator.allReduceSum(data);
     }
     const auto noticed = std::chrono::steady_clock::now();
