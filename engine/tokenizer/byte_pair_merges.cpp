@@ -18,7 +18,8 @@ BytePairMerges::BytePairMerges(const std::array<TokenId, 256>& byteTokens,
     while (slots_[index].pair != kEmpty && slots_[index].pair != pair) {
       index = (index + 1) & (slots_.size() - 1);
     }
-    slots_[index] = Slot{pair, rank++, merge.merged};
+    slots_[index] = Slot{pair, rank++};
+    mergedOf_.push_back(merge.merged);
   }
 }
 
@@ -32,78 +33,125 @@ std::size_t BytePairMerges::slotIndex(std::uint64_t pair) const {
   return static_cast<std::size_t>((pair * kGoldenRatio) >> shift_);
 }
 
-const BytePairMerges::Slot* BytePairMerges::find(TokenId left, TokenId right) const {
+std::uint32_t BytePairMerges::rankOf(TokenId left, TokenId right) const {
   const std::uint64_t pair = pairKey(left, right);
   for (std::size_t index = slotIndex(pair);; index = (index + 1) & (slots_.size() - 1)) {
     if (slots_[index].pair == pair) {
-      return &slots_[index];
+      return slots_[index].rank;
     }
     if (slots_[index].pair == kEmpty) {
-      return nullptr;
+      return kNoMerge;
     }
   }
 }
 
-namespace {
-
-/// For the heap functions, whose front is the "greatest": the lowest rank, then the leftmost.
-constexpr auto kAfter = [](const auto& a, const auto& b) {
-  return a.rank != b.rank ? a.rank > b.rank : a.left > b.left;
-};
-
-}  // namespace
-
-void BytePairMerges::queue(std::int32_t left, Scratch& scratch) const {
-  const Scratch::Symbol& symbol = scratch.symbols_[static_cast<std::size_t>(left)];
-  if (symbol.next == kNone) {
-    return;
+void BytePairMerges::merge(Symbols& symbols, std::int32_t left) const {
+  Scratch::Symbol& symbol = symbols[static_cast<std::size_t>(left)];
+  Scratch::Symbol& dropped = symbols[static_cast<std::size_t>(symbol.next)];
+  symbol.id = mergedOf_[symbol.rank];
+  symbol.next = dropped.next;
+  symbol.rank = kNoMerge;
+  dropped.rank = kNoMerge;
+  if (symbol.next != kNone) {
+    Scratch::Symbol& next = symbols[static_cast<std::size_t>(symbol.next)];
+    next.previous = left;
+    symbol.rank = rankOf(symbol.id, next.id);
   }
-  const TokenId rightId = scratch.symbols_[static_cast<std::size_t>(symbol.next)].id;
-  if (const Slot* slot = find(symbol.id, rightId); slot != nullptr) {
-    scratch.queue_.push_back({slot->rank, left, symbol.id, rightId, slot->merged});
-    std::push_heap(scratch.queue_.begin(), scratch.queue_.end(), kAfter);
+  if (symbol.previous != kNone) {
+    Scratch::Symbol& previous = symbols[static_cast<std::size_t>(symbol.previous)];
+    previous.rank = rankOf(previous.id, symbol.id);
+  }
+}
+
+void BytePairMerges::mergeByScanning(Symbols& symbols) const {
+  while (true) {
+    std::int32_t best = kNone;
+    std::uint32_t lowest = kNoMerge;
+    for (std::int32_t i = 0; i != kNone; i = symbols[static_cast<std::size_t>(i)].next) {
+      if (symbols[static_cast<std::size_t>(i)].rank < lowest) {
+        lowest = symbols[static_cast<std::size_t>(i)].rank;
+        best = i;
+      }
+    }
+    if (best == kNone) {
+      return;
+    }
+    merge(symbols, best);
+  }
+}
+
+void BytePairMerges::mergeByBuckets(Scratch& scratch) const {
+  Symbols& symbols = scratch.symbols_;
+  RankBuckets& buckets = scratch.buckets_;
+  buckets.prepare(mergedOf_.size());
+  const auto rankAt = [&symbols](std::int32_t position) {
+    return symbols[static_cast<std::size_t>(position)].rank;
+  };
+  const auto add = [&](std::int32_t position) {
+    if (rankAt(position) != kNoMerge) {
+      buckets.add(rankAt(position), position);
+    }
+  };
+  for (std::int32_t i = 0; i < static_cast<std::int32_t>(symbols.size()); ++i) {
+    add(i);
+  }
+  constexpr std::size_t kAhead = 8;  // merges, while a symbol comes from memory
+  std::uint32_t rank = 0;
+  std::vector<std::int32_t>& positions = scratch.positions_;
+  while (buckets.takeLowest(rank, positions)) {
+    for (std::size_t i = 0; i < positions.size(); ++i) {
+      const std::int32_t left = positions[i];
+      if (i + kAhead < positions.size()) {
+        __builtin_prefetch(&symbols[static_cast<std::size_t>(positions[i + kAhead])]);
+      }
+      if (rankAt(left) != rank) {
+        continue;  // its neighbourhood has changed since it was added
+      }
+      merge(symbols, left);
+      std::uint32_t lowest = rankAt(left);
+      const std::int32_t previous = symbols[static_cast<std::size_t>(left)].previous;
+      if (previous != kNone) {
+        add(previous);
+        lowest = std::min(lowest, rankAt(previous));
+      }
+      add(left);
+      // A file may rank what a merge makes possible before the merge itself. Then that comes first,
+      // and the rest of this bucket waits again.
+      if (lowest <= rank) {
+        for (++i; i < positions.size(); ++i) {
+          if (rankAt(positions[i]) == rank) {
+            buckets.add(rank, positions[i]);
+          }
+        }
+      }
+    }
   }
 }
 
 void BytePairMerges::encode(std::string_view piece,
                             Scratch& scratch,
                             std::vector<TokenId>& out) const {
-  std::vector<Scratch::Symbol>& symbols = scratch.symbols_;
-  const auto count = static_cast<std::int32_t>(piece.size());
+  if (piece.empty()) {
+    return;
+  }
+  constexpr std::size_t kScanned = 48;  // from here on the buckets are faster
+  Symbols& symbols = scratch.symbols_;
   symbols.clear();
-  for (std::int32_t i = 0; i < count; ++i) {
-    const auto byte = static_cast<std::uint8_t>(piece[static_cast<std::size_t>(i)]);
-    symbols.push_back({byteTokens_[byte], i - 1, i + 1 < count ? i + 1 : kNone});
+  for (const char byte : piece) {
+    const TokenId id = byteTokens_[static_cast<std::uint8_t>(byte)];
+    const auto index = static_cast<std::int32_t>(symbols.size());
+    if (index > 0) {
+      symbols.back().next = index;
+      symbols.back().rank = rankOf(symbols.back().id, id);
+    }
+    symbols.push_back({id, kNoMerge, index - 1, kNone});
   }
-  scratch.queue_.clear();
-  for (std::int32_t i = 0; i + 1 < count; ++i) {
-    queue(i, scratch);
+  if (piece.size() <= kScanned) {
+    mergeByScanning(symbols);
+  } else {
+    mergeByBuckets(scratch);
   }
-  while (!scratch.queue_.empty()) {
-    const Scratch::Candidate best = scratch.queue_.front();
-    std::pop_heap(scratch.queue_.begin(), scratch.queue_.end(), kAfter);
-    scratch.queue_.pop_back();
-    Scratch::Symbol& left = symbols[static_cast<std::size_t>(best.left)];
-    if (left.id != best.leftId || left.next == kNone) {
-      continue;
-    }
-    Scratch::Symbol& right = symbols[static_cast<std::size_t>(left.next)];
-    if (right.id != best.rightId) {
-      continue;
-    }
-    left.id = best.merged;
-    left.next = right.next;
-    right.id = kNone;  // no candidate names it any more
-    if (left.next != kNone) {
-      symbols[static_cast<std::size_t>(left.next)].previous = best.left;
-    }
-    queue(best.left, scratch);
-    if (left.previous != kNone) {
-      queue(left.previous, scratch);
-    }
-  }
-  for (std::int32_t i = count == 0 ? kNone : 0; i != kNone;
-       i = symbols[static_cast<std::size_t>(i)].next) {
+  for (std::int32_t i = 0; i != kNone; i = symbols[static_cast<std::size_t>(i)].next) {
     out.push_back(symbols[static_cast<std::size_t>(i)].id);
   }
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/base/token_id.h"
+#include "engine/tokenizer/rank_buckets.h"
 
 namespace tandem::tokenizer {
 
@@ -26,20 +27,16 @@ class BytePairMerges {
   /// What encoding writes to; keeps its memory from piece to piece.
   class Scratch {
     friend class BytePairMerges;
+    /// A token of the piece so far; a merge keeps the left symbol and drops the right one.
     struct Symbol {
       TokenId id;
+      std::uint32_t rank;     // of its merge with the next symbol, or kNoMerge
       std::int32_t previous;  // index, or kNone
       std::int32_t next;
     };
-    struct Candidate {
-      std::uint32_t rank;
-      std::int32_t left;  // index of the left symbol
-      TokenId leftId;     // as they were when it was queued: if a symbol has
-      TokenId rightId;    // changed since, the candidate is void
-      TokenId merged;
-    };
     std::vector<Symbol> symbols_;
-    std::vector<Candidate> queue_;
+    RankBuckets buckets_;
+    std::vector<std::int32_t> positions_;
   };
 
   /// Appends the ids of `piece` to `out`: the merge of lowest rank first, the leftmost of equals,
@@ -50,18 +47,26 @@ class BytePairMerges {
   struct Slot {
     std::uint64_t pair = kEmpty;
     std::uint32_t rank = 0;
-    TokenId merged = 0;
   };
+  using Symbols = std::vector<Scratch::Symbol>;
   static constexpr std::uint64_t kEmpty = ~std::uint64_t{0};
+  static constexpr std::uint32_t kNoMerge = ~std::uint32_t{0};
   static constexpr std::int32_t kNone = -1;
 
   static std::uint64_t pairKey(TokenId left, TokenId right);
   [[nodiscard]] std::size_t slotIndex(std::uint64_t pair) const;
-  [[nodiscard]] const Slot* find(TokenId left, TokenId right) const;
-  void queue(std::int32_t left, Scratch& scratch) const;
+  [[nodiscard]] std::uint32_t rankOf(TokenId left, TokenId right) const;
+
+  /// Merges the symbol at `left` with the next one, and looks up what its neighbours would merge
+  /// to.
+  void merge(Symbols& symbols, std::int32_t left) const;
+  /// For short pieces: O(n^2), without any structure to fill.
+  void mergeByScanning(Symbols& symbols) const;
+  void mergeByBuckets(Scratch& scratch) const;
 
   std::array<TokenId, 256> byteTokens_;
-  std::vector<Slot> slots_;  // open addressing; a power of two, at most half full
+  std::vector<Slot> slots_;        // open addressing; a power of two, at most half full
+  std::vector<TokenId> mergedOf_;  // by rank
   unsigned shift_ = 0;
 };
 

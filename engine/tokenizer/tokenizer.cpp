@@ -3,8 +3,9 @@
 
 #include <fmt/core.h>
 
+#include <functional>
 #include <limits>
-#include <unordered_map>
+#include <vector>
 
 #include "engine/base/whole_file.h"
 #include "engine/tokenizer/added_tokens.h"
@@ -28,8 +29,8 @@ namespace {
 // Positions within a piece are 32-bit.
 constexpr std::size_t kMaxTextBytes = std::numeric_limits<std::int32_t>::max();
 
-/// Encodes stretches without added tokens. Words repeat, so a word's ids are kept for the length of
-/// one text; its key is a view into that text.
+/// Encodes stretches without added tokens. Words repeat, so the ids of the newest ones are looked
+/// up where they were written before; a word's key is a view into the text.
 class PlainEncoder {
  public:
   PlainEncoder(const PieceSplitter& splitter,
@@ -45,8 +46,9 @@ class PlainEncoder {
   }
 
  private:
-  struct Span {
-    std::uint32_t begin = 0;  // in ids_: where the piece was encoded first
+  struct Known {
+    std::string_view piece;
+    std::uint32_t begin = 0;  // in ids_: where the piece was encoded
     std::uint32_t count = 0;
   };
 
@@ -56,24 +58,27 @@ class PlainEncoder {
       merges_.encode(piece, mergeScratch_, ids_);
       return;
     }
-    const auto [entry, isNew] = known_.try_emplace(piece);
-    Span& span = entry->second;
-    if (isNew) {
-      span.begin = static_cast<std::uint32_t>(ids_.size());
-      merges_.encode(piece, mergeScratch_, ids_);
-      span.count = static_cast<std::uint32_t>(ids_.size()) - span.begin;
+    // One place a hash value, and the newer word takes it: text without repetition costs little.
+    Known& known = known_[std::hash<std::string_view>()(piece) % kKnown];
+    if (known.piece == piece) {
+      for (std::uint32_t i = 0; i < known.count; ++i) {
+        ids_.push_back(ids_[known.begin + i]);
+      }
       return;
     }
-    for (std::uint32_t i = 0; i < span.count; ++i) {
-      ids_.push_back(ids_[span.begin + i]);
-    }
+    known.piece = piece;
+    known.begin = static_cast<std::uint32_t>(ids_.size());
+    merges_.encode(piece, mergeScratch_, ids_);
+    known.count = static_cast<std::uint32_t>(ids_.size()) - known.begin;
   }
+
+  static constexpr std::size_t kKnown = 4096;
 
   const PieceSplitter& splitter_;
   const BytePairMerges& merges_;
   PieceSplitter::Scratch splitScratch_;
   BytePairMerges::Scratch mergeScratch_;
-  std::unordered_map<std::string_view, Span> known_;
+  std::vector<Known> known_ = std::vector<Known>(kKnown);
   std::vector<TokenId>& ids_;
 };
 

@@ -2,10 +2,14 @@
 // Text to ids and back, and the JSON spelling that prompts need.
 #include "engine/tokenizer/tokenizer.h"
 
+#include <algorithm>
+#include <array>
 #include <random>
+#include <set>
 
 #include <QTest>
 
+#include "engine/tokenizer/byte_pair_merges.h"
 #include "engine/tokenizer/detokenizer.h"
 #include "engine/tokenizer/json_value.h"
 #include "tests/unit/engine/tokenizer/test_files.h"
@@ -41,6 +45,30 @@ std::string fixtureWith(const std::string& from, const std::string& to) {
   return at == std::string::npos ? std::string() : json.replace(at, from.size(), to);
 }
 
+/// Byte-pair encoding in the words of its definition: again and again the merge of lowest rank that
+/// applies anywhere, at its leftmost place.
+std::vector<TokenId> mergedByDefinition(const std::array<TokenId, 256>& byteTokens,
+                                        const std::vector<Merge>& merges,
+                                        const std::string& piece) {
+  std::vector<TokenId> ids;
+  for (const char byte : piece) {
+    ids.push_back(byteTokens[static_cast<std::uint8_t>(byte)]);
+  }
+  for (std::size_t rank = 0; rank < merges.size();) {
+    const Merge& merge = merges[rank];
+    const std::array<TokenId, 2> pair{merge.left, merge.right};
+    const auto found = std::search(ids.begin(), ids.end(), pair.begin(), pair.end());
+    if (found == ids.end()) {
+      ++rank;
+      continue;
+    }
+    *found = merge.merged;
+    ids.erase(found + 1);
+    rank = 0;
+  }
+  return ids;
+}
+
 void compareVectors(const Tokenizer& tokenizer,
                     const std::filesystem::path& file,
                     const char* textKey) {
@@ -57,6 +85,8 @@ void compareVectors(const Tokenizer& tokenizer,
 }
 
 }  // namespace
+
+Q_DECLARE_METATYPE(std::string)
 
 class TokenizerTest : public QObject {
   Q_OBJECT
@@ -166,6 +196,43 @@ class TokenizerTest : public QObject {
     QCOMPARE(ids.error().code, ErrorCode::InvalidArgument);
     const std::string place = "at byte " + std::to_string(offset) + " ";
     QVERIFY2(ids.error().message.find(place) != std::string::npos, ids.error().message.c_str());
+  }
+
+  void piecesOfEveryLengthMergeAsTheDefinitionSays() {
+    // Merges of any order, also ones that rank before what makes them possible.
+    std::mt19937 random(7);
+    std::array<TokenId, 256> byteTokens{};
+    for (std::size_t byte = 0; byte < byteTokens.size(); ++byte) {
+      byteTokens[byte] = static_cast<TokenId>(byte % 4);
+    }
+    for (int round = 0; round < 200; ++round) {
+      std::vector<Merge> merges;
+      std::set<std::pair<TokenId, TokenId>> taken;
+      TokenId tokens = 4;
+      for (int i = 0; i < 60; ++i) {
+        const auto left = static_cast<TokenId>(random() % static_cast<unsigned>(tokens));
+        const auto right = static_cast<TokenId>(random() % static_cast<unsigned>(tokens));
+        if (taken.emplace(left, right).second) {
+          merges.push_back({left, right, tokens++});
+        }
+      }
+      if (round % 2 == 1) {
+        std::shuffle(merges.begin(), merges.end(), random);
+      }
+      const BytePairMerges table(byteTokens, merges);
+      BytePairMerges::Scratch scratch;
+      for (const std::size_t length : {0U, 1U, 2U, 7U, 47U, 48U, 49U, 50U, 64U, 200U, 500U}) {
+        std::string piece(length, 'a');
+        for (char& byte : piece) {
+          byte = static_cast<char>('a' + random() % (round % 3 == 0 ? 1U : 4U));
+        }
+        std::vector<TokenId> ids{99};  // what is there stays there
+        table.encode(piece, scratch, ids);
+        std::vector<TokenId> expected = mergedByDefinition(byteTokens, merges, piece);
+        expected.insert(expected.begin(), 99);
+        QCOMPARE(ids, expected);
+      }
+    }
   }
 
   void aMegabyteOfOneLetterIsEncodedInOneGo() {
@@ -286,10 +353,23 @@ class TokenizerTest : public QObject {
     QVERIFY(!parseJson("\"\xFF\"").ok());
   }
 
+  void encodingSpeed_data() {
+    QTest::addColumn<std::string>("text");
+    constexpr std::size_t kMegabyte = 1'000'000;
+    std::mt19937 random(5);
+    std::string letters(kMegabyte, 'a');
+    for (char& letter : letters) {
+      letter = static_cast<char>('a' + random() % 26);
+    }
+    QTest::newRow("prose") << readFile(std::filesystem::path(TANDEM_SOURCE_DIR) / "LICENSE");
+    QTest::newRow("one letter") << std::string(kMegabyte, 'e');
+    QTest::newRow("spaces") << std::string(kMegabyte, ' ');
+    QTest::newRow("one word of random letters") << letters;
+  }
   void encodingSpeed() {
     // A measurement, not a test: engine/tokenizer/README.md has the figures.
+    QFETCH(std::string, text);
     const Tokenizer tokenizer = fixtureTokenizer();
-    const std::string text = readFile(std::filesystem::path(TANDEM_SOURCE_DIR) / "LICENSE");
     QBENCHMARK_ONCE {
       QVERIFY(tokenizer.encode(text, AddedTokens::Recognise).ok());
     }
