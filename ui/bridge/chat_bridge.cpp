@@ -80,6 +80,12 @@ void ChatBridge::clearEndpoint(const QString& reason) {
   chat_.setAvailable(false, reason);
 }
 
+void ChatBridge::setTemperature(double temperature) {
+  app::ChatOptions options = session_.options();
+  options.temperature = temperature;
+  session_.setOptions(options);
+}
+
 void ChatBridge::readOptions() {
   app::ChatOptions options = session_.options();
   options.thinking = chat_.thinking();
