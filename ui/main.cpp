@@ -66,10 +66,20 @@ Options readOptions(const QApplication& application, const std::vector<ui::PageE
                stderr);
     std::exit(EXIT_FAILURE);
   }
+  const QUrl server(parser.value(endpoint));
+  if (parser.isSet(endpoint) &&
+      ((server.scheme() != u"http" && server.scheme() != u"https") || server.host().isEmpty())) {
+    std::fputs(qPrintable(QCoreApplication::translate("main",
+                                                      "%1 is no address of a server. Give one like "
+                                                      "http://127.0.0.1:8000/v1.\n")
+                              .arg(parser.value(endpoint))),
+               stderr);
+    std::exit(EXIT_FAILURE);
+  }
   return {parser.isSet(demo),
           parser.value(page),
           mode == u"dark" ? ui::ThemeMode::Dark : ui::ThemeMode::Light,
-          QUrl(parser.value(endpoint))};
+          server};
 }
 
 }  // namespace
