@@ -58,7 +58,10 @@ def render_calls(calls):
 
 
 def render(messages, thinking, tools=()):
-    """-> [(text, is_target)]: the prompt in pieces, marked where the assistant writes.
+    """-> [(text, is_target)]: the prompt in pieces, marked where the assistant writes, that tokenize as the whole does.
+
+    What stands between two assistant turns is one piece: the tokenizer takes the marks at the end of a tool result and the
+    newlines before the next one together. Every border left has a special token on one of its sides.
 
     Messages are dicts with role system, user, assistant or tool; assistant has content, reasoning and calls. Tool results
     follow the order of their calls. With tools the reasoning of every turn is kept, without them only that of the last.
@@ -68,7 +71,7 @@ def render(messages, thinking, tools=()):
     if tools and messages[0]["role"] != "system":
         messages = [{"role": "system", "content": ""}] + messages
         last_user += 1
-    out = [(BOS, False)]
+    out, context = [], BOS
     for i, message in enumerate(messages):
         role = message["role"]
         if role == "system":
@@ -76,14 +79,14 @@ def render(messages, thinking, tools=()):
             if tools:
                 schemas = "\n".join(json.dumps(t["function"], ensure_ascii=False) for t in tools)
                 text += "\n\n" + TOOLS_BLOCK.replace("{schemas}", schemas)
-            out.append((text, False))
+            context += text
         elif role in ("user", "tool"):
             text = message["content"] if role == "user" else f"<tool_result>{message['content']}</tool_result>"
             previous_role = messages[i - 1]["role"] if i else None
             text = ("\n\n" if previous_role in ("user", "tool") else USER) + text
             if i + 1 == len(messages) or messages[i + 1]["role"] == "assistant":
                 text += ASSISTANT + (THINK if thinking and (keep_all or i >= last_user) else END_THINK)
-            out.append((text, False))
+            context += text
         else:
             text = ""
             if thinking and (keep_all or i > last_user):
@@ -91,5 +94,6 @@ def render(messages, thinking, tools=()):
             text += message.get("content", "")
             if message.get("calls"):
                 text += render_calls(message["calls"])
-            out.append((text + EOS, True))
-    return out
+            out += [(context, False), (text + EOS, True)]
+            context = ""
+    return out + [(context, False)] if context else out
