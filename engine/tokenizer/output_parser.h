@@ -37,6 +37,8 @@ class OutputParser {
   explicit OutputParser(OutputParserOptions options);
   OutputParser(OutputParser&&) noexcept;
   OutputParser& operator=(OutputParser&&) noexcept;
+  OutputParser(const OutputParser&) = delete;
+  OutputParser& operator=(const OutputParser&) = delete;
   ~OutputParser();
 
   /// What `delta` (whole UTF-8 characters, without EOS) makes certain.

@@ -105,7 +105,6 @@ PieceSplitter::Scratch::Scratch(const PieceSplitter& splitter)
   state_->context.reset(pcre2_match_context_create(nullptr));
   pcre2_jit_stack_assign(state_->context.get(), nullptr, state_->stack.get());
 }
-PieceSplitter::Scratch::Scratch(Scratch&&) noexcept = default;
 PieceSplitter::Scratch::~Scratch() = default;
 
 PieceSplitter::PieceSplitter(std::unique_ptr<const Expressions> expressions)

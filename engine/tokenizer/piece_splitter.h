@@ -26,14 +26,17 @@ class PieceSplitter {
 
   PieceSplitter(PieceSplitter&&) noexcept;
   PieceSplitter& operator=(PieceSplitter&&) noexcept;
+  PieceSplitter(const PieceSplitter&) = delete;
+  PieceSplitter& operator=(const PieceSplitter&) = delete;
   ~PieceSplitter();
 
   /// What matching writes to. One thread at a time.
   class Scratch {
    public:
     explicit Scratch(const PieceSplitter& splitter);
-    Scratch(Scratch&&) noexcept;
     ~Scratch();
+    Scratch(const Scratch&) = delete;
+    Scratch& operator=(const Scratch&) = delete;
 
    private:
     friend class PieceSplitter;

@@ -6,7 +6,7 @@
 
 #include "engine/api/engine_config.h"
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): a library's
 class App;
 }
 

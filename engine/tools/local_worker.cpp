@@ -4,7 +4,7 @@
 #include <fmt/core.h>
 #include <linux/close_range.h>
 #include <poll.h>
-#include <signal.h>
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): <csignal> promises no POSIX names
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -79,6 +79,7 @@ Result<std::unique_ptr<LocalWorker>> LocalWorker::start(const std::filesystem::p
                                  secretFile.string(),
                                  "--quiet"};
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (std::string& word : words) {
     arguments.push_back(word.data());
   }

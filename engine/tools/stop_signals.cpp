@@ -4,7 +4,7 @@
 #include <fmt/core.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): <csignal> promises no POSIX names
 #include <sys/signalfd.h>
 #include <unistd.h>
 
