@@ -13,6 +13,7 @@
 #include "engine/tools/inspect_command.h"
 #include "engine/tools/parse_output_command.h"
 #include "engine/tools/score_command.h"
+#include "engine/tools/selftest_command.h"
 #include "engine/tools/serve_command.h"
 #include "engine/tools/tokenize_command.h"
 #include "engine/tools/version_command.h"
@@ -35,6 +36,7 @@ constexpr std::array kCommands{
     Entry{"inspect", "what a checkpoint holds, and whether it fits", tandem::tools::inspectCommand},
     Entry{"parse-output", "a model's text to answers and calls", tandem::tools::parseOutputCommand},
     Entry{"score", "the logits of given tokens", tandem::tools::scoreCommand},
+    Entry{"selftest", "every operator's cases on one back end", tandem::tools::selftestCommand},
     Entry{"serve", "rank 0: load, and answer over HTTP", tandem::tools::serveCommand},
     Entry{"tokenize", "texts to token ids", tandem::tools::tokenizeCommand},
     Entry{"version", "print the version", tandem::tools::versionCommand},

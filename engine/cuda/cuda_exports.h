@@ -10,6 +10,7 @@
 #include "engine/base/result.h"
 #include "engine/comm/communicator.h"
 #include "engine/comm/nccl_id.h"
+#include "engine/cuda/case_operators.h"
 
 namespace tandem::cuda {
 
@@ -47,6 +48,11 @@ struct CudaExports {
   /// and compares with the sum the patterns have. Every rank calls it.
   /// Fails    Internal naming the first wrong element with both values.
   Result<void> (*checkAllReduce)(comm::Communicator& communicator, std::size_t floats) = nullptr;
+
+  /// The kernels there are, for the cases of engine/kernels/cases.
+  ///
+  /// Fails    Unavailable without a device.
+  Result<std::unique_ptr<CaseOperators>> (*makeCaseOperators)() = nullptr;
 };
 
 /// The library's only visible symbol: `const CudaExports* tandemCudaExports()`.
