@@ -17,6 +17,8 @@ namespace tandem::control {
 
 namespace {
 
+constexpr std::chrono::minutes kIdle{1};  // only something to do wakes the thread earlier
+
 std::string refusal(ErrorCode code, std::string message, std::string remedy) {
   return protocol::encode(protocol::ControlMessage{
       {},
@@ -56,7 +58,7 @@ ControlServer::ControlServer(ControlOptions options,
       socket_(std::move(socket)),
       wakeUp_(std::move(wakeUp)),
       board_(options_.identity),
-      nextStats_(std::chrono::steady_clock::now() + options_.statsInterval),
+      nextTick_(std::chrono::steady_clock::now() + options_.statsPoll),
       thread_([this] { run(); }) {}
 
 ControlServer::~ControlServer() {
@@ -78,18 +80,14 @@ void ControlServer::state(const api::StateEvent& event) {
 void ControlServer::run() {
   nameThisThread("control");
   while (!ending_) {
-    wait(nextStats_);
+    const bool ticking =
+        acceptPaused_ || std::any_of(clients_.begin(), clients_.end(), [](const Client& client) {
+          return client.session.wantsStats();
+        });
+    wait(ticking ? nextTick_ : std::chrono::steady_clock::now() + kIdle);
     const MonotonicTime now = std::chrono::steady_clock::now();
-    if (now >= nextStats_) {
-      nextStats_ += options_.statsInterval;
-      if (nextStats_ <= now) {
-        nextStats_ =
-            now + options_.statsInterval;  // after a suspend there is nothing to make up for
-      }
-      acceptPaused_ = false;
-      for (Client& client : clients_) {
-        client.session.statsDue();
-      }
+    if (now >= nextTick_) {
+      tick(now);
     }
     acceptClients();
     for (Client& client : clients_) {
@@ -100,6 +98,14 @@ void ControlServer::run() {
     clients_.remove_if([](const Client& client) { return client.gone; });
   }
   sayGoodbye();
+}
+
+void ControlServer::tick(MonotonicTime now) {
+  acceptPaused_ = false;
+  for (Client& client : clients_) {
+    client.session.statsDue();
+  }
+  nextTick_ = now + options_.statsPoll;
 }
 
 void ControlServer::wait(MonotonicTime deadline) {

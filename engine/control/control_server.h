@@ -30,7 +30,7 @@ struct ControlOptions {
   std::filesystem::path socket;
   EngineIdentity identity;
   std::size_t maxClients = 32;
-  std::chrono::milliseconds statsInterval{1000};
+  std::chrono::milliseconds statsPoll{100};      // between looks for a newer snapshot
   std::chrono::milliseconds patience{10000};     // with a client that takes nothing, then cut off
   std::chrono::milliseconds lastPatience{1000};  // with all clients at the end
 };
@@ -74,6 +74,8 @@ class ControlServer final : public api::EventSink {
                 std::shared_ptr<WakeUp> wakeUp);
 
   void run();
+  /// Once in a while: looks for newer statistics, and tries again what did not work.
+  void tick(MonotonicTime now);
   /// Waits until there is something to do, at most until `deadline`.
   void wait(MonotonicTime deadline);
   void acceptClients();
@@ -93,8 +95,8 @@ class ControlServer final : public api::EventSink {
 
   // The control thread.
   std::list<Client> clients_;
-  MonotonicTime nextStats_{};
-  bool acceptPaused_ = false;  // out of descriptors: until the next second
+  MonotonicTime nextTick_{};
+  bool acceptPaused_ = false;  // out of descriptors: until the next tick
 
   std::thread thread_;  // last: it uses everything above
 };

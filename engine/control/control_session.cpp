@@ -47,6 +47,7 @@ struct ControlSession::Answer {
     session.lastRecord_ = request.topics.logAfter;
     session.recordsBegun_ = false;
     session.statsDue_ = request.topics.stats;
+    session.lastStats_.reset();
     return protocol::Subscribed{};
   }
   protocol::MessageBody operator()(const protocol::StatusRequest& /*request*/) const {
@@ -93,7 +94,7 @@ std::string ControlSession::nextEvents() {
   std::string lines = nextHistory();
   if (lines.empty() && statsDue_) {
     statsDue_ = false;
-    lines = protocol::encode(protocol::ControlMessage{{}, board_.stats()});
+    lines = nextStats();
   }
   return lines.empty() && topics_.log ? nextRecords() : lines;
 }
@@ -113,10 +114,22 @@ std::string ControlSession::nextHistory() {
   return lines;
 }
 
+std::string ControlSession::nextStats() {
+  std::shared_ptr<const api::EngineStats> stats = board_.stats();
+  if (stats == lastStats_) {
+    return {};
+  }
+  lastStats_ = std::move(stats);
+  return protocol::encode(protocol::ControlMessage{{}, *lastStats_});
+}
+
 std::string ControlSession::nextRecords() {
   std::string lines;
   for (LogRecord& record : logger_.recordsAfter(lastRecord_, kBatch)) {
-    lostRecords_ = lostRecords_ || (recordsBegun_ && record.seq != lastRecord_ + 1);
+    if (recordsBegun_ && record.seq != lastRecord_ + 1) {
+      lostRecords_ = true;
+      return {};
+    }
     lastRecord_ = record.seq;
     recordsBegun_ = true;
     lines += protocol::encode(protocol::ControlMessage{{}, std::move(record)});

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -32,7 +33,9 @@ class ControlSession {
   /// The reply to a line of the client.
   [[nodiscard]] std::string answer(std::string_view line);
 
-  /// A second has passed: statistics are due, if subscribed to.
+  [[nodiscard]] bool wantsStats() const { return topics_.stats; }
+
+  /// There may be a newer snapshot of the statistics than the one told last.
   void statsDue() { statsDue_ = topics_.stats; }
 
   /// The next events as lines, "" when there is nothing to tell. Call until then.
@@ -48,6 +51,7 @@ class ControlSession {
   struct Answer;
 
   [[nodiscard]] std::string nextHistory();
+  [[nodiscard]] std::string nextStats();
   [[nodiscard]] std::string nextRecords();
 
   std::string who_;
@@ -59,6 +63,7 @@ class ControlSession {
   protocol::Topics topics_;
   HistoryPosition position_;
   bool statsDue_ = false;
+  std::shared_ptr<const api::EngineStats> lastStats_;  // told; held, so that a newer one differs
   std::uint64_t lastRecord_ = 0;
   bool recordsBegun_ = false;  // from here on a gap is a loss
   bool lostRecords_ = false;

@@ -34,9 +34,9 @@ api::EngineInfo EngineBoard::info() const {
   return engine_ != nullptr ? engine_->info() : lastInfo_;
 }
 
-api::EngineStats EngineBoard::stats() const {
+std::shared_ptr<const api::EngineStats> EngineBoard::stats() const {
   const MutexLock lock(engineMutex_);
-  return engine_ != nullptr ? *engine_->stats() : *lastStats_;
+  return engine_ != nullptr ? engine_->stats() : lastStats_;
 }
 
 protocol::Hello EngineBoard::hello(std::uint64_t& stateNumber) const {
@@ -56,7 +56,7 @@ protocol::Hello EngineBoard::hello(std::uint64_t& stateNumber) const {
 protocol::Status EngineBoard::status() const {
   protocol::Status status;
   status.info = info();
-  status.stats = stats();
+  status.stats = *stats();
   const MutexLock lock(mutex_);
   status.state = state_;
   status.endpoint = endpoint_;

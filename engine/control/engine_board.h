@@ -39,7 +39,8 @@ class EngineBoard {
   /// is the one after it.
   [[nodiscard]] protocol::Hello hello(std::uint64_t& stateNumber) const TANDEM_EXCLUDES(mutex_);
   [[nodiscard]] protocol::Status status() const TANDEM_EXCLUDES(mutex_, engineMutex_);
-  [[nodiscard]] api::EngineStats stats() const TANDEM_EXCLUDES(engineMutex_);
+  /// The newest snapshot; another object when there is a newer one. Never null.
+  [[nodiscard]] std::shared_ptr<const api::EngineStats> stats() const TANDEM_EXCLUDES(engineMutex_);
 
   [[nodiscard]] std::vector<NumberedEvent> eventsAfter(const HistoryPosition& position,
                                                        bool phases,
