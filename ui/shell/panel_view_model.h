@@ -30,7 +30,6 @@ class PanelViewModel : public QObject {
   /// What the one big button does now.
   [[nodiscard]] QString actionText() const;
   [[nodiscard]] bool actionStops() const;
-  [[nodiscard]] bool actionEnabled() const;
 
   void requestAction();
   void requestStart() { emit startRequested(); }

@@ -105,7 +105,6 @@ void StatusHeader::refresh() {
   }
   action_->setText(panel_.actionText());
   action_->setAccessibleName(panel_.actionText());
-  action_->setEnabled(panel_.actionEnabled());
   setLook(*action_, panel_.actionStops() ? "danger" : "primary");
 }
 

@@ -177,7 +177,7 @@ void UiTest::aSlowPhaseIsNamedWithItsNode() {
   ui::PanelViewModel panel;
   ui::EngineViewModel engine(panel);
   ui::EngineSnapshot starting;
-  starting.link = ui::EngineLink::Attached;
+  starting.link = app::EngineLink::Attached;
   starting.state = api::EngineState::Starting;
   panel.setEngine(starting);
   ui::StartRecord start;
@@ -199,7 +199,7 @@ void UiTest::aFinishedStartIsComparedWithUsual() {
   ui::PanelViewModel panel;
   ui::EngineViewModel engine(panel);
   ui::EngineSnapshot ready;
-  ready.link = ui::EngineLink::Attached;
+  ready.link = app::EngineLink::Attached;
   ready.state = api::EngineState::Ready;
   panel.setEngine(ready);
   QCOMPARE(engine.sentence(), QStringLiteral("It was running before this window opened."));

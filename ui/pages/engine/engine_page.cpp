@@ -114,6 +114,14 @@ QWidget* EnginePage::buildStartCard() {
   return card;
 }
 
+void EnginePage::focusInEvent(QFocusEvent*) {
+  if (start_->isVisible()) {
+    start_->setFocus();
+  } else {
+    timeline_->setFocus();
+  }
+}
+
 void EnginePage::refresh() {
   headline_->setText(engine_.headline());
   sentence_->setText(engine_.sentence());

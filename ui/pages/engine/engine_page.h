@@ -27,6 +27,10 @@ class EnginePage : public QWidget {
              EngineViewModel& engine,
              QWidget* parent = nullptr);
 
+ protected:
+  /// To the Start button, or the picture once there is one.
+  void focusInEvent(QFocusEvent* event) override;
+
  private:
   QWidget* buildStartCard();
   void refresh();
