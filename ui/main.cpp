@@ -15,7 +15,8 @@
 
 namespace {
 
-using namespace tandem;
+namespace app = tandem::app;
+namespace ui = tandem::ui;
 
 struct Options {
   ui::PanelOptions panel;

@@ -43,7 +43,7 @@ class Panel {
   [[nodiscard]] ChatBridge& chatBridge() { return chatBridge_; }
   [[nodiscard]] const app::EngineService& service() const { return service_; }
   [[nodiscard]] const PanelViewModel& viewModel() const { return panel_; }
-  [[nodiscard]] const EngineViewModel& engine() const { return engine_; }
+  [[nodiscard]] EngineViewModel& engine() { return engine_; }
   [[nodiscard]] const MonitorViewModel& monitor() const { return monitor_; }
   [[nodiscard]] const ChatViewModel& chat() const { return chat_; }
 

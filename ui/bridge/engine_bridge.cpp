@@ -149,6 +149,9 @@ void EngineBridge::sayNews(const app::EngineReport& before) {
   if (report_.found && engine.running() && report_.pid != announcedPid_) {
     announcedPid_ = report_.pid;
     views_.panel.say(foundSentence(report_));
+  } else if (announcedPid_ != 0 && !engine.running() && !engine.silent()) {
+    announcedPid_ = 0;
+    views_.panel.say({});
   }
   // Of an engine that goes on running: what was asked of it could not be done.
   const bool failedAnew =

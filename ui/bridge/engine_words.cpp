@@ -50,7 +50,9 @@ EngineSnapshot snapshotOf(const app::EngineReport& report,
   engine.link = report.link;
   engine.state = report.state;
   engine.cluster = cluster;
-  engine.model = QString::fromStdString(report.info.modelName);
+  if (engine.running()) {
+    engine.model = QString::fromStdString(report.info.modelName);
+  }
   engine.endpoint = engine.ready() ? report.endpoint : QString();
   if (report.failure) {
     engine.failure = sentenceOf(report.failure->message);

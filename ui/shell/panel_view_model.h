@@ -34,7 +34,7 @@ class PanelViewModel : public QObject {
   void requestAction();
   void requestStart() { emit startRequested(); }
 
-  /// Something worth saying once, e.g. that the panel found a running engine.
+  /// Something worth saying once, e.g. that the panel found a running engine. "" takes it back.
   void say(const QString& sentence) { emit said(sentence); }
 
  signals:

@@ -288,6 +288,9 @@ void EngineBridgeTest::aFoundEngineIsAnnouncedOnce() {
   b.bridge.showReport(report);
   QCOMPARE(said.size(), 1);
   QVERIFY(said[0][0].toString().contains(u"process 4711"));
+  b.bridge.showReport(reportOf(EngineLink::Absent));
+  QCOMPARE(said.size(), 2);
+  QVERIFY(said[1][0].toString().isEmpty());  // it holds no longer
 }
 
 void EngineBridgeTest::aStopThatCannotBeCarriedOutIsSaid() {

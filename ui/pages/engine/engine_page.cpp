@@ -115,11 +115,13 @@ QWidget* EnginePage::buildStartCard() {
 }
 
 void EnginePage::focusInEvent(QFocusEvent*) {
-  if (start_->isVisible()) {
+  if (offersStart()) {
     start_->setFocus();
-  } else {
-    timeline_->setFocus();
   }
+}
+
+bool EnginePage::offersStart() const {
+  return !engine_.hasStart() && !panel_.actionStops();
 }
 
 void EnginePage::refresh() {
@@ -129,7 +131,10 @@ void EnginePage::refresh() {
     timeline_->setPicture(engine_.picture());
   }
   const bool any = engine_.hasStart();
-  start_->setVisible(!any && !panel_.actionStops());
+  if (!offersStart() && start_->hasFocus()) {
+    setFocus();  // hidden, it would pass the keyboard on to whatever comes next
+  }
+  start_->setVisible(offersStart());
   views_->setVisible(any);
   asPicture_->setVisible(any);
   asTable_->setVisible(any);

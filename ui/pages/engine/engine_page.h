@@ -28,11 +28,12 @@ class EnginePage : public QWidget {
              QWidget* parent = nullptr);
 
  protected:
-  /// To the Start button, or the picture once there is one.
+  /// To the Start button, as long as it is there.
   void focusInEvent(QFocusEvent* event) override;
 
  private:
   QWidget* buildStartCard();
+  [[nodiscard]] bool offersStart() const;
   void refresh();
   void showBarInLog(int lane, int bar);
 
