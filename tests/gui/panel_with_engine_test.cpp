@@ -197,7 +197,7 @@ void PanelWithEngineTest::aQuestionShowsInChatHeaderAndMonitor() {
   live->window().showPage(QStringLiteral("monitor"));
   QVERIFY(live->panel.monitor().live());
   QTRY_VERIFY_WITH_TIMEOUT(
-      live->panel.monitor().series(ui::MonitorViewModel::WorkerMemory).size() >= 2,
+      live->panel.monitor().series(ui::MonitorViewModel::WorkerMemory).size() >= 4,
       kPatienceMs);
   live->keepScreen(QStringLiteral("live-monitor"));
 }

@@ -22,13 +22,6 @@ bool isPlainWord(const QString& word) {
   return !word.isEmpty();
 }
 
-/// Without the engine's last output: "It ended; it printed last:\n…" says "It ended."
-QString firstLineOf(const QString& text) {
-  const QString line = text.section(QLatin1Char('\n'), 0, 0);
-  return line.size() == text.size() ? text
-                                    : line.section(QLatin1Char(';'), 0, -2) + QLatin1Char('.');
-}
-
 }  // namespace
 
 QString sentenceOf(const std::string& text) {
@@ -36,8 +29,7 @@ QString sentenceOf(const std::string& text) {
   if (isPlainWord(sentence.section(QLatin1Char(' '), 0, 0))) {
     sentence[0] = sentence[0].toUpper();
   }
-  const bool quotes = sentence.contains(QLatin1Char('\n'));
-  if (!sentence.isEmpty() && !quotes && !QStringLiteral(".!?").contains(sentence.back())) {
+  if (!sentence.isEmpty() && !QStringLiteral(".!?").contains(sentence.back())) {
     sentence += QLatin1Char('.');
   }
   return sentence;
@@ -55,7 +47,12 @@ EngineSnapshot snapshotOf(const app::EngineReport& report,
   }
   engine.endpoint = engine.ready() ? report.endpoint : QString();
   if (report.failure) {
-    engine.failure = sentenceOf(report.failure->message);
+    // "It ended; it printed last:\n…": the quoted lines are no part of the sentence.
+    const QString message = QString::fromStdString(report.failure->message);
+    const qsizetype line = message.indexOf(QLatin1Char('\n'));
+    const QString told = line < 0 ? message : message.left(line).section(QLatin1Char(';'), 0, -2);
+    engine.failure = sentenceOf(told.toStdString());
+    engine.lastWords = line < 0 ? QString() : message.sliced(line + 1);
     engine.remedy = sentenceOf(report.failure->remedy);
   } else if (report.link == app::EngineLink::Lost) {
     engine.failure = EngineWords::tr("The engine's process ended without a word.");
@@ -73,7 +70,7 @@ QString whyNoChat(const app::EngineReport& report) {
     return {};
   }
   if (engine.silent()) {
-    return firstLineOf(engine.failure);
+    return engine.failure;
   }
   if (engine.starting()) {
     return EngineWords::tr("The engine is starting.");
@@ -82,7 +79,7 @@ QString whyNoChat(const app::EngineReport& report) {
     return EngineWords::tr("The engine is stopping.");
   }
   return engine.failed() && !engine.failure.isEmpty()
-             ? firstLineOf(engine.failure)
+             ? engine.failure
              : EngineWords::tr("The engine is stopped. Start it to chat.");
 }
 

@@ -20,12 +20,12 @@ struct EngineSnapshot {
   QString endpoint;  // "http://127.0.0.1:8000/v1", or "" before Ready
   QString failure;   // of a failed or lost engine, as a sentence
   QString remedy;
+  QString lastWords;  // lines that the engine printed before it failed, or ""
   std::optional<api::EngineStats> stats;
 
   /// What happened and what to do, or "".
   [[nodiscard]] QString failureText() const {
-    const bool lines = failure.contains(QLatin1Char('\n'));  // the engine's last words are among it
-    return remedy.isEmpty() ? failure : failure + QLatin1Char(lines ? '\n' : ' ') + remedy;
+    return remedy.isEmpty() ? failure : failure + QLatin1Char(' ') + remedy;
   }
   [[nodiscard]] bool running() const {
     return link == app::EngineLink::Attached &&

@@ -263,8 +263,13 @@ void EngineBridgeTest::anAnswerEndsWithTheReasonAndNotWithTheLog() {
                          "the engine was lost: its process ended; it printed last:\n  a\n  b",
                          "Start it again."};
   QCOMPARE(ui::whyNoChat(report), QStringLiteral("The engine was lost: its process ended."));
-  const ui::EngineSnapshot engine = ui::snapshotOf(report, kCluster, {});
-  QVERIFY(engine.failureText().endsWith(u"\n  b\nStart it again."));
+  // The page quotes the lines only when the log does not have them.
+  Bridged b;
+  b.bridge.showReport(report);
+  QVERIFY(b.engine.sentence().endsWith(u"Start it again.\n  a\n  b"));
+  b.bridge.addLog({LogRecord{1, 0, 0, LogLevel::Info, "m", "", "b"}});
+  b.engine.flushLog();
+  QVERIFY(b.engine.sentence().endsWith(u"its process ended. Start it again."));
 }
 
 void EngineBridgeTest::aDrainingEngineFinishesItsAnswer() {

@@ -53,6 +53,7 @@ class UiTest : public QObject {
   void lanesStandInTheSameOrderInEveryStart();
   void unknownFiguresAreADash();
   void aClockSetBackStartsTheChartsAnew();
+  void aSnapshotSentTwiceIsOnePoint();
 };
 
 void UiTest::listsKeepTheirMarksAndDepth() {
@@ -253,6 +254,16 @@ void UiTest::aClockSetBackStartsTheChartsAnew() {
   stats.wallMs = 3500 + 301 * 1000;
   monitor.addStats(stats);
   QCOMPARE(monitor.series(ui::MonitorViewModel::Decode).size(), std::size_t{1});
+}
+
+void UiTest::aSnapshotSentTwiceIsOnePoint() {
+  ui::MonitorViewModel monitor;
+  api::EngineStats stats;
+  for (const int wallMs : {1000, 2000, 2000, 3000}) {
+    stats.wallMs = wallMs;
+    monitor.addStats(stats);
+  }
+  QCOMPARE(monitor.series(ui::MonitorViewModel::Decode).size(), std::size_t{3});
 }
 
 }  // namespace tandem::test

@@ -232,7 +232,10 @@ QString EngineViewModel::headline() const {
 QString EngineViewModel::sentence() const {
   const EngineSnapshot& engine = panel_.engine();
   if (engine.failed() || engine.silent()) {
-    return engine.failureText();
+    // Its last words stand in the log, unless it never came so far.
+    const bool quote = !engine.lastWords.isEmpty() && log_.recordCount() == 0;
+    return quote ? engine.failureText() + QLatin1Char('\n') + engine.lastWords
+                 : engine.failureText();
   }
   if (engine.starting()) {
     const QString elapsed = durationText(record_.elapsed);
