@@ -18,8 +18,8 @@ struct EngineProcess {
   QString controlSocket;
 };
 
-/// LocalEngineHost (demo) runs `tandem-engine serve` as a process of this user; real nodes will have
-/// a host over systemd. GUI thread; no call waits for the engine.
+/// LocalEngineHost (demo) runs `tandem-engine serve` as a process of this user; real nodes will
+/// have a host over systemd. GUI thread; no call waits for the engine.
 class EngineHost {
  public:
   virtual ~EngineHost() = default;
@@ -28,13 +28,18 @@ class EngineHost {
   [[nodiscard]] virtual QString name() const = 0;
 
   /// Starts the engine's processes, detached: they outlive this one.
-  /// Fails    AlreadyExists when one of this host runs; NotFound without program or model;
+  /// Fails    AlreadyExists when one of this host runs or is being started; NotFound without
+  /// program or model;
   ///          PermissionDenied, Unavailable with the path and the reason
   virtual Result<EngineProcess> start() = 0;
 
   /// The running engine of this host, if there is one. Never one whose pid was given to another
   /// program since.
   [[nodiscard]] virtual std::optional<EngineProcess> find() const = 0;
+
+  /// The engine of the newest start, when it is gone and did not say so: killed, or the machine
+  /// went down. A host that cannot tell gives nothing.
+  [[nodiscard]] virtual std::optional<EngineProcess> findLost() const { return std::nullopt; }
 
   /// Ends the engine when its control socket does not answer. `force` does not wait for open
   /// answers. Nothing runs: success.

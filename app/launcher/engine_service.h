@@ -22,7 +22,7 @@ namespace tandem::app {
 /// Whether there is an engine, and whether it answers.
 enum class EngineLink {
   Absent,    // no engine of this host runs
-  Spawning,  // started, its control socket does not answer yet
+  Spawning,  // it runs, and its control socket does not answer yet, or any more: `failure` has why
   Attached,  // connected: `state` is the engine's own word
   Lost,      // it was there and went away without saying so
 };
@@ -62,12 +62,12 @@ class EngineService : public QObject {
 
   [[nodiscard]] const EngineReport& report() const;
 
-  /// Every phase event of the newest start, Spawn of our own included, in order; monotonicNs is this
-  /// host's clock.
+  /// Every phase event of the newest start, Spawn of our own included, in order; monotonicNs is
+  /// this host's clock.
   [[nodiscard]] const std::vector<api::PhaseEvent>& startEvents() const;
 
-  /// Why the last start() or stop() could not be carried out, as one sentence with its remedy, is in
-  /// report().failure; nothing is thrown away silently.
+  /// Why the last start() or stop() could not be carried out, as one sentence with its remedy, is
+  /// in report().failure; nothing is thrown away silently.
  signals:
   void reportChanged();
   /// startEvents() grew; `restarted` when it was emptied before.
