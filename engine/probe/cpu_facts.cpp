@@ -120,6 +120,7 @@ std::vector<api::CpuKind> kindsOf(const std::vector<Processor>& processors) {
     ++threads[nameOf(processor)];
   }
   std::vector<api::CpuKind> kinds;
+  kinds.reserve(threads.size());
   for (const auto& [name, count] : threads) {
     kinds.push_back({name, count});
   }

@@ -23,7 +23,7 @@ std::vector<api::GpuDevice> readPciGpus(const FactReader& reader) {
   std::vector<api::GpuDevice> gpus;
   const std::string folder = "sys/bus/pci/devices";
   for (const std::string& name : reader.names(folder)) {
-    const std::string device = folder + "/" + name;
+    const std::string device = fmt::format("{}/{}", folder, name);
     const std::optional<std::string> vendor = reader.line(device + "/vendor");
     if (vendor != kNvidia) {
       continue;
@@ -125,7 +125,8 @@ api::GpuFacts readGpuFacts(const FactReader& reader,
     addNvml(facts, *libraries);
     addCuda(facts, *libraries);
   } else {
-    facts.nvml.absentBecause = "not asked: the facts come from a folder; name one with --libdir";
+    facts.nvml.absentBecause =
+        "not looked for: the facts come from a folder, and --libdir names none";
     facts.cuda.absentBecause = facts.nvml.absentBecause;
   }
   std::sort(facts.devices.begin(), facts.devices.end(), [](const auto& left, const auto& right) {
@@ -133,7 +134,8 @@ api::GpuFacts readGpuFacts(const FactReader& reader,
   });
   for (api::GpuDevice& gpu : facts.devices) {
     if (!gpu.memoryBytes && gpu.memoryUnknownBecause.empty()) {
-      gpu.memoryUnknownBecause = "NVML says nothing of this GPU";
+      gpu.memoryUnknownBecause =
+          facts.nvml.version ? "NVML says nothing of this GPU" : "NVML is absent";
     }
   }
   return facts;

@@ -65,14 +65,15 @@ std::vector<int> numbersIn(const FactReader& reader, const std::string& folder) 
 
 std::vector<api::RdmaGid> readGids(const FactReader& reader, const std::string& port) {
   std::vector<api::RdmaGid> gids;
-  for (const int index : numbersIn(reader, port + "/gids")) {
-    const std::string slot = fmt::format("/{}", index);
-    const std::optional<std::string> gid = reader.line(port + "/gids" + slot);
+  const std::string attributes = port + "/gid_attrs";
+  const std::string folder = port + "/gids";
+  for (const int index : numbersIn(reader, folder)) {
+    const std::optional<std::string> gid = reader.line(fmt::format("{}/{}", folder, index));
     if (gid && !isEmptyGid(*gid)) {
       gids.push_back({index,
                       *gid,
-                      reader.line(port + "/gid_attrs/types" + slot),
-                      reader.line(port + "/gid_attrs/ndevs" + slot)});
+                      reader.line(fmt::format("{}/types/{}", attributes, index)),
+                      reader.line(fmt::format("{}/ndevs/{}", attributes, index))});
     }
   }
   return gids;

@@ -25,6 +25,12 @@ std::string numberOrUnknown(const std::optional<Number>& number) {
   return number ? fmt::format("{}", *number) : "unknown";
 }
 
+/// "1 core", "2 cores", "cores unknown".
+std::string counted(const std::optional<int>& number, const char* thing) {
+  return number ? fmt::format("{} {}{}", *number, thing, *number == 1 ? "" : "s")
+                : fmt::format("{}s unknown", thing);
+}
+
 std::string joined(const std::vector<std::string>& words, const char* separator) {
   std::string text;
   for (const std::string& word : words) {
@@ -42,21 +48,37 @@ std::string hostText(const api::HostFacts& host) {
                      host.hasMachineId ? "" : ", no machine id");
 }
 
+std::string swapText(const api::MemoryFacts& memory) {
+  if (!memory.swapTotalBytes) {
+    return "swap unknown";
+  }
+  if (*memory.swapTotalBytes == 0) {
+    return "no swap";
+  }
+  return fmt::format("swap {} ({} free)",
+                     formatBytes(*memory.swapTotalBytes),
+                     bytesOrUnknown(memory.swapFreeBytes));
+}
+
+std::string hugePagesText(const api::MemoryFacts& memory) {
+  if (!memory.hugePagesTotal) {
+    return "huge pages unknown";
+  }
+  if (*memory.hugePagesTotal == 0) {
+    return "no huge pages";
+  }
+  return fmt::format("{} huge pages of {} ({} free)",
+                     *memory.hugePagesTotal,
+                     bytesOrUnknown(memory.hugePageBytes),
+                     numberOrUnknown(memory.hugePagesFree));
+}
+
 std::string memoryText(const api::MemoryFacts& memory) {
-  const bool hasHugePages = memory.hugePagesTotal.value_or(0) > 0;
-  const bool hasSwap = memory.swapTotalBytes.value_or(0) > 0;
   return fmt::format("{}, {} available, {}, {}",
                      bytesOrUnknown(memory.totalBytes),
                      bytesOrUnknown(memory.availableBytes),
-                     hasSwap ? fmt::format("swap {} ({} free)",
-                                           bytesOrUnknown(memory.swapTotalBytes),
-                                           bytesOrUnknown(memory.swapFreeBytes))
-                             : std::string("no swap"),
-                     hasHugePages ? fmt::format("{} huge pages of {} ({} free)",
-                                                *memory.hugePagesTotal,
-                                                bytesOrUnknown(memory.hugePageBytes),
-                                                numberOrUnknown(memory.hugePagesFree))
-                                  : std::string("no huge pages"));
+                     swapText(memory),
+                     hugePagesText(memory));
 }
 
 std::string cpuText(const api::CpuFacts& cpu) {
@@ -64,11 +86,11 @@ std::string cpuText(const api::CpuFacts& cpu) {
   for (const api::CpuKind& kind : cpu.kinds) {
     kinds.push_back(fmt::format("{} × {}", kind.threads, kind.name));
   }
-  return fmt::format("{}, {}, {} cores, {} threads, governor {}",
+  return fmt::format("{}, {}, {}, {}, governor {}",
                      kinds.empty() ? "unknown" : joined(kinds, " and "),
                      orUnknown(cpu.architecture),
-                     numberOrUnknown(cpu.cores),
-                     numberOrUnknown(cpu.threads),
+                     counted(cpu.cores, "core"),
+                     counted(cpu.threads, "thread"),
                      cpu.governors.empty() ? "none" : joined(cpu.governors, " and "));
 }
 
@@ -93,7 +115,7 @@ std::string interfaceText(const api::NetworkInterface& nic) {
   const char* const carrier = !nic.carrier   ? "carrier unknown"
                               : *nic.carrier ? "carrier"
                                              : "no carrier";
-  return fmt::format("{}  {}, {}, {}, mtu {}, {}{}",
+  return fmt::format("{:<15} {}, {}, {}, mtu {}, {}{}",
                      nic.name,
                      orUnknown(nic.operState),
                      carrier,
@@ -105,9 +127,8 @@ std::string interfaceText(const api::NetworkInterface& nic) {
 
 std::string rdmaText(const api::RdmaDevice& device, const api::RdmaPort& port) {
   return fmt::format(
-      "{}/{}  {}, {}, {}, {} address{}, {}",
-      device.name,
-      port.number,
+      "{:<15} {}, {}, {}, {} address{}, {}",
+      fmt::format("{}/{}", device.name, port.number),
       orUnknown(port.state),
       orUnknown(port.linkLayer),
       port.rateGbps ? fmt::format("{:g} Gb/s", *port.rateGbps) : "rate unknown",

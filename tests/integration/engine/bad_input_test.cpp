@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // What people and programs get wrong, given to the real program: every answer is a sentence with
 // the values and what to do, and nothing ends but what must.
-#include <linux/capability.h>
-#include <sys/prctl.h>
-#include <unistd.h>
-
 #include <QDir>
 #include <QFile>
 #include <QJsonDocument>
@@ -15,6 +11,7 @@
 
 #include "tests/support/checkpoints.h"
 #include "tests/support/engine_process.h"
+#include "tests/support/file_modes.h"
 
 using namespace tandem::test;
 
@@ -90,28 +87,6 @@ class DamagedModel {
  private:
   QTemporaryDir folder_;
 };
-
-/// For a child: root without the right to read whatever it likes is a user like others.
-void obeyFileModes() {
-  ::prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE);
-  ::prctl(PR_CAPBSET_DROP, CAP_DAC_READ_SEARCH);
-}
-
-/// Whether a child can be made to obey file modes here.
-bool childrenCanObeyFileModes() {
-  if (::geteuid() != 0) {
-    return true;
-  }
-  QTemporaryDir folder;
-  const QString path = folder.filePath(QStringLiteral("closed"));
-  writeFile(path, "x");
-  QFile::setPermissions(path, QFile::Permissions());
-  QProcess reader;
-  reader.setChildProcessModifier(obeyFileModes);
-  reader.start(QStringLiteral("cat"), {path});
-  reader.waitForFinished();
-  return reader.exitCode() != 0;
-}
 
 /// What the program says last of all, "" if that is not from `command` itself.
 QString lastWords(const QString& output, const QString& command) {
