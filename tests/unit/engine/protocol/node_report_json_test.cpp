@@ -109,6 +109,11 @@ class NodeReportJsonTest : public QObject {
     QVERIFY(!read.error().remedy.empty());
   }
 
+  void deepNestingInAnUnknownFieldHarmsNobody() {
+    const std::string deep = std::string(1'000'000, '[') + std::string(1'000'000, ']');
+    QVERIFY(decodeNodeReport("{\"v\":1,\"type\":\"node_report\",\"new\":" + deep + "}").ok());
+  }
+
   void whatIsNoReportIsRefusedWithTheFieldAndItsValue_data() {
     QTest::addColumn<QByteArray>("fields");
     QTest::addColumn<QString>("says");
