@@ -61,8 +61,9 @@ class FactReader {
 /// Without spaces, tabs and line ends around it.
 [[nodiscard]] std::string_view trimmed(std::string_view text);
 
-/// Cuts `text` at each `separator`; at least one piece.
+/// Cuts `text` at each `separator`; at least one piece. The pieces lie in `text`.
 [[nodiscard]] std::vector<std::string_view> split(std::string_view text, char separator);
+std::vector<std::string_view> split(std::string&& text, char separator) = delete;
 
 /// Control characters become "?": a file's text must not steer a terminal.
 [[nodiscard]] std::string cleaned(std::string_view text);

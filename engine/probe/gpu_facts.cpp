@@ -57,16 +57,16 @@ api::DriverPart readKernelModule(const FactReader& reader) {
         fmt::format("no /{}: the NVIDIA kernel module is not loaded", kModuleVersion);
     return module;
   }
-  const std::optional<std::string> line = reader.line(kModuleVersion);
-  for (const std::string_view word : split(line.value_or(""), ' ')) {
+  const std::string line = reader.line(kModuleVersion).value_or("");
+  for (const std::string_view word : split(line, ' ')) {
     if (isVersion(word)) {
       module.version = std::string(word);
       return module;
     }
   }
   module.absentBecause = fmt::format("/{} names no version", kModuleVersion);
-  if (line) {
-    reader.note(kModuleVersion, fmt::format("{} names no version", shownValue(*line)));
+  if (!line.empty()) {
+    reader.note(kModuleVersion, fmt::format("{} names no version", shownValue(line)));
   }
   return module;
 }
