@@ -12,6 +12,7 @@
 #include "engine/tools/generate_command.h"
 #include "engine/tools/inspect_command.h"
 #include "engine/tools/parse_output_command.h"
+#include "engine/tools/probe_command.h"
 #include "engine/tools/score_command.h"
 #include "engine/tools/selftest_command.h"
 #include "engine/tools/serve_command.h"
@@ -35,6 +36,7 @@ constexpr std::array kCommands{
     Entry{"generate", "continue given tokens", tandem::tools::generateCommand},
     Entry{"inspect", "what a checkpoint holds, and whether it fits", tandem::tools::inspectCommand},
     Entry{"parse-output", "a model's text to answers and calls", tandem::tools::parseOutputCommand},
+    Entry{"probe", "what this machine is: memory, CPU, GPU, network", tandem::tools::probeCommand},
     Entry{"score", "the logits of given tokens", tandem::tools::scoreCommand},
     Entry{"selftest", "every operator's cases on one back end", tandem::tools::selftestCommand},
     Entry{"serve", "rank 0: load, and answer over HTTP", tandem::tools::serveCommand},

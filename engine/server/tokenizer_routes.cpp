@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The tokenizer and the chat format over HTTP: what a client's text and messages become.
-#include <limits>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -58,9 +58,10 @@ HttpResponse detokenize(const RouteContext& context, const std::string& body) {
   std::optional<ApiError> problem;
   const JsonField fields(*document, problem);
   (void)fields.object();
+  const std::int64_t lastId = context.engine.info().vocabSize - 1;
   std::vector<TokenId> ids;
   for (const JsonField& item : fields["tokens"].items()) {
-    ids.push_back(static_cast<TokenId>(item.integer(0, std::numeric_limits<TokenId>::max())));
+    ids.push_back(static_cast<TokenId>(item.integer(0, lastId)));
   }
   if (problem) {
     return errorResponse(*problem);

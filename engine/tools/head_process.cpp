@@ -419,7 +419,15 @@ std::optional<Error> Head::serve() {
 /// A lost connection says little about a local worker; how its process ended says more.
 std::optional<Error> Head::withObituary(std::optional<Error> failure) {
   if (failure && failure->code == ErrorCode::Unavailable && worker_) {
-    if (const std::string end = worker_->waitForEnd(kObituaryPatience); !end.empty()) {
+    const std::string end = worker_->waitForEnd(kObituaryPatience);
+    if (end.starts_with("signal")) {
+      failure->message = fmt::format("rank 1 is lost: the local worker (pid {}) ended with {}",
+                                     worker_->pid(),
+                                     end);
+      failure->remedy =
+          "Somebody ended it, or the kernel did for lack of memory (dmesg says so). Start the "
+          "engine again.";
+    } else if (!end.empty()) {
       failure->message += fmt::format(" (the local worker ended with {})", end);
     }
   }

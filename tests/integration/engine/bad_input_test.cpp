@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What people and programs get wrong, given to the real program: every answer is a sentence with
-// the values and what to do, and nothing ends but what must.
-#include <linux/capability.h>
-#include <sys/prctl.h>
-#include <unistd.h>
-
+// Model folders that are broken, given to the real program: it ends with a sentence that has the
+// values and what to do. Bad prompts and requests are in bad_request_test.
 #include <QDir>
 #include <QFile>
 #include <QJsonDocument>
@@ -15,6 +11,7 @@
 
 #include "tests/support/checkpoints.h"
 #include "tests/support/engine_process.h"
+#include "tests/support/file_modes.h"
 
 using namespace tandem::test;
 
@@ -81,6 +78,14 @@ class DamagedModel {
     replace(shard, size + edited + bytes.mid(8 + headerBytes));
   }
 
+  /// A folder that its mode closes to everybody, until it goes.
+  void closeFolder() const { QFile::setPermissions(path(), QFile::Permissions()); }
+  ~DamagedModel() {
+    QFile::setPermissions(path(), QFile::ReadOwner | QFile::WriteOwner | QFile::ExeOwner);
+  }
+  DamagedModel(const DamagedModel&) = delete;
+  DamagedModel& operator=(const DamagedModel&) = delete;
+
   /// A file that its mode closes to everybody.
   void close(const QString& name) const {
     replace(name, readFile(file(name)));
@@ -90,28 +95,6 @@ class DamagedModel {
  private:
   QTemporaryDir folder_;
 };
-
-/// For a child: root without the right to read whatever it likes is a user like others.
-void obeyFileModes() {
-  ::prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE);
-  ::prctl(PR_CAPBSET_DROP, CAP_DAC_READ_SEARCH);
-}
-
-/// Whether a child can be made to obey file modes here.
-bool childrenCanObeyFileModes() {
-  if (::geteuid() != 0) {
-    return true;
-  }
-  QTemporaryDir folder;
-  const QString path = folder.filePath(QStringLiteral("closed"));
-  writeFile(path, "x");
-  QFile::setPermissions(path, QFile::Permissions());
-  QProcess reader;
-  reader.setChildProcessModifier(obeyFileModes);
-  reader.start(QStringLiteral("cat"), {path});
-  reader.waitForFinished();
-  return reader.exitCode() != 0;
-}
 
 /// What the program says last of all, "" if that is not from `command` itself.
 QString lastWords(const QString& output, const QString& command) {
@@ -188,14 +171,18 @@ class BadInputTest : public QObject {
         [](const DamagedModel& model) {
           model.replace(kFirstShard, readFile(model.file(kFirstShard)).chopped(1000));
         },
-        {kFirstShard, QStringLiteral("truncated"), QStringLiteral("ownload")});
+        {kFirstShard,
+         QStringLiteral("of the data, the file holds"),
+         QStringLiteral("it is truncated. Download this file again.")});
     row("header of 2^60 bytes",
         [](const DamagedModel& model) {
           QByteArray bytes = readFile(model.file(kSecondShard));
           qToLittleEndian(quint64{1} << 60U, bytes.data());
           model.replace(kSecondShard, bytes);
         },
-        {kSecondShard, QStringLiteral("1152921504606846976"), QStringLiteral("ownload")});
+        {kSecondShard,
+         QStringLiteral("the header claims 1152921504606846976 bytes, the file has"),
+         QStringLiteral("the format allows 100000000. Download this file again.")});
     row("index that names a missing file",
         [](const DamagedModel& model) {
           model.editJson(kIndex, [](QJsonObject& index) {
@@ -204,34 +191,46 @@ class BadInputTest : public QObject {
             index[u"weight_map"] = map;
           });
         },
-        {QStringLiteral("model-00003-of-00003.safetensors"), QStringLiteral("ownload")});
+        {QStringLiteral("model-00003-of-00003.safetensors cannot be opened: No such file"),
+         QStringLiteral("fetch the missing file")});
     row("wrong shape",
         [](const DamagedModel& model) {
           model.editTensor(QStringLiteral("norm.weight"),
                            QStringLiteral("shape"),
                            QJsonArray{2, 128});
         },
-        {QStringLiteral("norm.weight"), QStringLiteral("[2, 128]"), QStringLiteral("[256]")});
+        {QStringLiteral("norm.weight: file has BF16 [2, 128], the model needs BF16 [256]."),
+         QStringLiteral("is for another layout than config.json says.")});
     row("wrong dtype",
         [](const DamagedModel& model) {
           model.editTensor(QStringLiteral("layers.0.attn.attn_sink"),
                            QStringLiteral("dtype"),
                            QStringLiteral("I32"));
         },
-        {QStringLiteral("layers.0.attn.attn_sink"), QStringLiteral("I32"), QStringLiteral("F32")});
+        {QStringLiteral("layers.0.attn.attn_sink: file has I32 [8], the model needs F32 [8]."),
+         QStringLiteral("is for another layout than config.json says.")});
     row("config without compress_ratios",
         [](const DamagedModel& model) {
           model.editJson(kConfig, [](QJsonObject& config) { config.remove(u"compress_ratios"); });
         },
-        {kConfig, QStringLiteral("compress_ratios"), QStringLiteral("missing")});
+        {kConfig,
+         QStringLiteral("compress_ratios is missing, expected a list of at least"),
+         QStringLiteral("numbers, each 0, 4 or 128."),
+         QStringLiteral("checkpoint in the official layout.")});
     row("two ranks and one output group",
         [](const DamagedModel& model) {
           model.editJson(kConfig, [](QJsonObject& config) { config[u"o_groups"] = 1; });
         },
-        {QStringLiteral("o_groups"), QStringLiteral("1"), QStringLiteral("2 ranks")});
+        {QStringLiteral("o_groups is 1, which 2 ranks cannot share equally."),
+         QStringLiteral("Use one rank for this model.")});
     row("config that is no JSON",
         [](const DamagedModel& model) { model.replace(kConfig, "{\"hidden_size\": "); },
-        {kConfig, QStringLiteral("JSON")});
+        {kConfig + QStringLiteral(" is not a JSON object. Download it again.")});
+    row("config of a million levels",
+        [](const DamagedModel& model) {
+          model.replace(kConfig, QByteArray(1'000'000, '[') + QByteArray(1'000'000, ']'));
+        },
+        {kConfig, QStringLiteral("has nesting deeper than 16. Download it again.")});
     row("config that is a folder",
         [](const DamagedModel& model) {
           model.remove(kConfig);
@@ -266,6 +265,7 @@ class BadInputTest : public QObject {
     QTest::newRow("config") << kConfig;
     QTest::newRow("index") << kIndex;
     QTest::newRow("shard") << kSecondShard;
+    QTest::newRow("the whole folder") << QString();
   }
   void aModelThatMayNotBeReadIsRefused() {
     if (!childrenCanObeyFileModes()) {
@@ -273,96 +273,17 @@ class BadInputTest : public QObject {
     }
     QFETCH(QString, file);
     const DamagedModel model(model_);
-    model.close(file);
-    checkRefusal(model.path(),
-                 {file, QStringLiteral("Permission denied"), QStringLiteral("read")},
-                 obeyFileModes);
-  }
-
-  void scoreRefusesBadPromptsWithTheValues_data() {
-    QTest::addColumn<QByteArray>("tokens");
-    QTest::addColumn<QString>("says");
-    QTest::newRow("token out of range")
-        << QByteArray(R"({"a": [0, 99999999]})") << QStringLiteral("99999999");
-    QTest::newRow("negative token") << QByteArray(R"({"a": [0, -1]})") << QStringLiteral("-1");
-    QTest::newRow("empty prompt") << QByteArray(R"({"a": []})") << QStringLiteral("a is not");
-    QTest::newRow("longer than the context")
-        << QByteArray("{\"a\": [" + QByteArray("1,").repeated(16384) + "1]}")
-        << QStringLiteral("16384");
-  }
-  void scoreRefusesBadPromptsWithTheValues() {
-    QFETCH(QByteArray, tokens);
-    QFETCH(QString, says);
-    const QTemporaryDir folder;
-    const QString file = folder.filePath(QStringLiteral("tokens.json"));
-    writeFile(file, tokens);
-    Engine engine({QStringLiteral("score"),
-                   QStringLiteral("--model"),
-                   model_,
-                   QStringLiteral("--tokens"),
-                   file,
-                   QStringLiteral("--chunk"),
-                   QStringLiteral("128"),
-                   QStringLiteral("--last-rows"),
-                   QStringLiteral("1"),
-                   QStringLiteral("--out"),
-                   folder.filePath(QStringLiteral("out"))});
-    QCOMPARE(engine.waitForExit(), kExitFailed);
-    QVERIFY2(lastWords(engine.output(), QStringLiteral("score")).contains(says),
-             qPrintable(engine.output()));
-  }
-
-  void theServerRefusesBadRequestsAndGoesOn() {
-    Engine engine({QStringLiteral("serve"),
-                   QStringLiteral("--model"),
-                   model_,
-                   QStringLiteral("--ranks"),
-                   QStringLiteral("2"),
-                   QStringLiteral("--context"),
-                   QStringLiteral("256"),
-                   QStringLiteral("--port"),
-                   QStringLiteral("0")});
-    const quint16 port = engine.waitForPort();
-    QVERIFY2(port != 0, qPrintable(engine.output()));
-    struct Case {
-      QByteArray body;
-      QByteArray says;
-    };
-    const QByteArray user = R"({"role":"user","content":"Hi"})";
-    const QByteArray deep = QByteArray(1'000'000, '[') + QByteArray(1'000'000, ']');
-    const QList<Case> cases{
-        {"{\"messages\":[{\"role\":\"user\",\"content\":\"\xff\xfe\"}]}", "UTF-8"},
-        {deep, "nested"},
-        {"{\"messages\":[" + user + "],\"tools\":" + deep + "}", "nested"},
-        {R"({"messages":[{"role":"wizard","content":"Hi"}]})", "wizard"},
-        {R"({"messages":[]})", "messages"},
-        {chatBody(QStringLiteral("word ").repeated(400), false, 4),
-         "maximum context length is 256 tokens"},
-        {"{\"messages\":[" + user +
-             R"(],"tools":[{"type":"function","function":{"name":"f","parameters":"none"}}]})",
-         "tools[0].function.parameters"},
-        {"{\"messages\":[" + user + R"(],"tools":[{"type":"function","function":7}]})",
-         "tools[0].function"},
-        {"{\"messages\":[" + user + R"(],"max_tokens":0})", "max_tokens"},
-        {"", "JSON"},
-    };
-    for (const Case& bad : cases) {
-      const QByteArray answer =
-          HttpRequest(port, "POST", "/v1/chat/completions", bad.body).waitForAll();
-      QVERIFY2(answer.startsWith("HTTP/1.1 400"), answer.left(400).constData());
-      const QByteArray json = answer.mid(answer.indexOf("\r\n\r\n") + 4);
-      const QJsonObject error = QJsonDocument::fromJson(json).object()[u"error"].toObject();
-      QCOMPARE(error[u"type"].toString(), QStringLiteral("invalid_request_error"));
-      QVERIFY2(error[u"message"].toString().contains(QString::fromUtf8(bad.says)),
-               json.left(400).constData());
-      QVERIFY(error.contains(u"param") && error.contains(u"code"));
+    if (file.isEmpty()) {
+      model.closeFolder();
+    } else {
+      model.close(file);
     }
-    const QByteArray good =
-        HttpRequest(port, "POST", "/v1/chat/completions", chatBody(QStringLiteral("Hi"), false, 4))
-            .waitForAll();
-    QVERIFY2(good.startsWith("HTTP/1.1 200"), good.left(400).constData());
-    engine.send(SIGTERM);
-    QCOMPARE(engine.waitForExit(), kExitOk);
+    checkRefusal(model.path(),
+                 {model.file(file.isEmpty() ? kConfig : file),
+                  QStringLiteral("Permission denied. "),
+                  QStringLiteral("read"),
+                  QStringLiteral(" user ")},
+                 obeyFileModes);
   }
 };
 

@@ -159,13 +159,17 @@ class TwoProcessTest : public QObject {
   void aWorkerLostInMidAnswerEndsTheStreamWithAnErrorAndTheEngineWith75_data() {
     QTest::addColumn<int>("signal");
     QTest::addColumn<QString>("says");
-    QTest::newRow("killed") << SIGKILL << QStringLiteral("ended with signal 9");
-    QTest::newRow("frozen") << SIGSTOP << QStringLiteral("not heard from for 4000 ms");
+    QTest::addColumn<QString>("remedy");
+    QTest::newRow("killed") << SIGKILL << QStringLiteral("ended with signal 9")
+                            << QStringLiteral("(dmesg says so). Start the engine again.");
+    QTest::newRow("frozen") << SIGSTOP << QStringLiteral("not heard from for 4000 ms")
+                            << QStringLiteral("Check that node and the cable.");
   }
 
   void aWorkerLostInMidAnswerEndsTheStreamWithAnErrorAndTheEngineWith75() {
     QFETCH(int, signal);
     QFETCH(QString, says);
+    QFETCH(QString, remedy);
     Engine engine(serve({QStringLiteral("--backend"), QStringLiteral("reference")}));
     const quint16 port = engine.waitForPort();
     QVERIFY2(port != 0, qPrintable(engine.output()));
@@ -190,6 +194,7 @@ class TwoProcessTest : public QObject {
     QVERIFY2(lastLine.startsWith(QStringLiteral("tandem-engine serve: rank 1 is")),
              qPrintable(lastLine));
     QVERIFY2(lastLine.contains(says), qPrintable(lastLine));
+    QVERIFY2(lastLine.contains(remedy), qPrintable(lastLine));
     QTRY_VERIFY(!isAlive(worker));
   }
 
@@ -283,6 +288,8 @@ class TwoProcessTest : public QObject {
     const QString lastLine = engine.output().trimmed().section(u'\n', -1);
     QVERIFY2(lastLine.contains(QString::number(holder.serverPort())), qPrintable(lastLine));
     QVERIFY2(lastLine.contains(QStringLiteral("pid %1").arg(::getpid())), qPrintable(lastLine));
+    QVERIFY2(lastLine.contains(QStringLiteral("choose another port (--port;")),
+             qPrintable(lastLine));
   }
 
   void aFolderWithoutAModelIsNamed() {
@@ -293,8 +300,10 @@ class TwoProcessTest : public QObject {
                    QStringLiteral("--ranks"),
                    QStringLiteral("2")});
     QCOMPARE(engine.waitForExit(), kExitFatal);
-    QVERIFY2(engine.output().contains(empty.path() + QStringLiteral("/config.json")),
-             qPrintable(engine.output()));
+    for (const QString& words : {empty.path() + QStringLiteral("/config.json: No such file"),
+                                 QStringLiteral("Choose a folder that holds a DeepSeek-V4")}) {
+      QVERIFY2(engine.output().contains(words), qPrintable(engine.output()));
+    }
   }
 
   void wrongOptionsAreUsageErrors_data() {
@@ -353,15 +362,23 @@ class TwoProcessTest : public QObject {
 
   void generateRefusesBadPromptsWithTheValues_data() {
     QTest::addColumn<QByteArray>("tokens");
-    QTest::addColumn<QString>("says");
-    QTest::newRow("token out of range")
-        << QByteArray(R"({"a": [0, 99999999]})") << QStringLiteral("prompt token 1 is 99999999");
-    QTest::newRow("empty prompt") << QByteArray(R"({"a": []})")
-                                  << QStringLiteral("a is not a list");
+    QTest::addColumn<QString>("says");  // to its end: the remedy too
+    QTest::newRow("token out of range") << QByteArray(R"({"a": [0, 99999999]})")
+                                        << QStringLiteral(
+                                               "a: prompt token 1 is 99999999; the vocabulary has "
+                                               "ids 0 to %1. Use the tokenizer of this model.");
+    QTest::newRow("empty prompt")
+        << QByteArray(R"({"a": []})")
+        << QStringLiteral(
+               "tokens.json: a is not a list of token ids with at least one. Give a file such as");
     QTest::newRow("longer than the context")
         << QByteArray("{\"a\": [" + QByteArray("1,").repeated(64) + "1]}")
-        << QStringLiteral("the prompt has 65 tokens; the context of 64");
-    QTest::newRow("not JSON") << QByteArray("[[[") << QStringLiteral("is not a JSON object");
+        << QStringLiteral(
+               "a: the prompt has 65 tokens; the context of 64 tokens must hold it and at least "
+               "one token of the answer. Shorten the conversation, or");
+    QTest::newRow("not JSON") << QByteArray("[[[")
+                              << QStringLiteral(
+                                     "tokens.json is not a JSON object. Give a file such as");
   }
 
   void generateRefusesBadPromptsWithTheValues() {
@@ -382,7 +399,10 @@ class TwoProcessTest : public QObject {
                    QStringLiteral("--context"),
                    QStringLiteral("64")});
     QCOMPARE(engine.waitForExit(), kExitFailed);
-    QVERIFY2(engine.output().contains(says), qPrintable(engine.output()));
+    const qint64 lastId =
+        readJson(chatModel_ + QStringLiteral("/config.json")).value(u"vocab_size").toInteger() - 1;
+    const QString sentence = says.contains(u'%') ? says.arg(lastId) : says;
+    QVERIFY2(engine.output().contains(sentence), qPrintable(engine.output()));
   }
 };
 
