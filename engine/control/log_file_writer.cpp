@@ -26,7 +26,7 @@ std::string gapLine(const LogRecord& next, std::uint64_t count) {
   gap.rank = next.rank;
   gap.level = LogLevel::Warning;
   gap.module = "log";
-  gap.text = fmt::format("{} records are missing here: the file could not be written", count);
+  gap.text = fmt::format("{} records are missing here: the disk was full or too slow", count);
   return protocol::logLine(gap) + '\n';
 }
 
@@ -83,7 +83,7 @@ void LogFileWriter::run() {
 bool LogFileWriter::writeSome() {
   const std::vector<LogRecord> records = logger_.recordsAfter(lastSeq_, kBatch);
   if (records.empty()) {
-    return false;
+    return resume();
   }
   std::string lines;
   const std::uint64_t lost = records.front().seq - lastSeq_ - 1;
@@ -99,7 +99,6 @@ bool LogFileWriter::writeSome() {
   }
   lastSeq_ = records.back().seq;
   missing_ += lost;
-  resume();
   return true;
 }
 
@@ -111,14 +110,16 @@ void LogFileWriter::pause(const Error& error) {
   }
 }
 
-void LogFileWriter::resume() {
-  if (paused_) {
-    paused_ = false;
-    logger_.info("log",
-                 "the log file {} goes on; {} records are missing in it",
-                 file_.path().string(),
-                 missing_);
+bool LogFileWriter::resume() {
+  if (!paused_) {
+    return false;
   }
+  paused_ = false;
+  logger_.info("log",
+               "the log file {} goes on; {} records are missing in it",
+               file_.path().string(),
+               missing_);
+  return true;
 }
 
 }  // namespace tandem::control

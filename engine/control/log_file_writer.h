@@ -37,7 +37,8 @@ class LogFileWriter {
   /// Writes what is new. False when there is nothing left to do now.
   bool writeSome();
   void pause(const Error& error);
-  void resume();
+  /// The pause is over once all that is kept is written. False when there was none.
+  bool resume();
 
   Logger& logger_;
   const std::shared_ptr<WakeUp> wakeUp_;
