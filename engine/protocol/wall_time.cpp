@@ -42,22 +42,23 @@ std::string wallTimeText(std::int64_t wallMs) {
 }
 
 std::optional<std::int64_t> parseWallTime(std::string_view text) {
-  using namespace std::chrono;
+  namespace calendar = std::chrono;
   if (!hasForm(text)) {
     return std::nullopt;
   }
-  const year_month_day date{year(number(text.substr(0, 4))),
-                            month(static_cast<unsigned>(number(text.substr(5, 2)))),
-                            day(static_cast<unsigned>(number(text.substr(8, 2))))};
+  const calendar::year_month_day date{
+      calendar::year(number(text.substr(0, 4))),
+      calendar::month(static_cast<unsigned>(number(text.substr(5, 2)))),
+      calendar::day(static_cast<unsigned>(number(text.substr(8, 2))))};
   const int hour = number(text.substr(11, 2));
   const int minute = number(text.substr(14, 2));
   const int second = number(text.substr(17, 2));
-  if (!date.ok() || date.year() < year(1970) || hour > 23 || minute > 59 || second > 59) {
+  if (!date.ok() || date.year() < calendar::year(1970) || hour > 23 || minute > 59 || second > 59) {
     return std::nullopt;
   }
-  const auto time = sys_days(date) + hours(hour) + minutes(minute) + seconds(second) +
-                    milliseconds(number(text.substr(20, 3)));
-  return duration_cast<milliseconds>(time.time_since_epoch()).count();
+  const auto time = calendar::sys_days(date) + calendar::hours(hour) + calendar::minutes(minute) +
+                    calendar::seconds(second) + calendar::milliseconds(number(text.substr(20, 3)));
+  return calendar::duration_cast<calendar::milliseconds>(time.time_since_epoch()).count();
 }
 
 }  // namespace tandem::protocol

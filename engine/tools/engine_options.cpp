@@ -46,6 +46,12 @@ void addModelOptions(CLI::App& app, api::EngineConfig& config) {
       ->capture_default_str();
 }
 
+void addLogOption(CLI::App& app, api::EngineConfig& config) {
+  app.add_option("--log-folder",
+                 config.logFolder,
+                 "folder for engine-RANK.jsonl, the log as JSON lines; made if its parent exists");
+}
+
 std::string parsePeerAddress(const std::string& text, api::PeerConfig& peer) {
   const std::size_t bracket = text.rfind(']');
   const std::size_t colon = text.rfind(':');

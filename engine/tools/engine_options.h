@@ -15,6 +15,9 @@ namespace tandem::tools {
 /// --model --ranks --numerics --backend --threads --context --chunk. `config` must outlive `app`.
 void addModelOptions(CLI::App& app, api::EngineConfig& config);
 
+/// --log-folder
+void addLogOption(CLI::App& app, api::EngineConfig& config);
+
 /// Fills `peer.host` and `peer.port` from "HOST:PORT", "[V6]:PORT" or "HOST". Gives "" or what is
 /// wrong with it.
 std::string parsePeerAddress(const std::string& text, api::PeerConfig& peer);

@@ -13,10 +13,13 @@
 #include <thread>
 #include <utility>
 
+#include "engine/base/clock.h"
 #include "engine/comm/metered_communicator.h"
 #include "engine/comm/peer_connection.h"
 #include "engine/comm/socket_communicator.h"
 #include "engine/comm/solo_communicator.h"
+#include "engine/control/control_server.h"
+#include "engine/control/log_file_writer.h"
 #include "engine/runtime/engine_core.h"
 #include "engine/runtime/peer_messages.h"
 #include "engine/runtime/peer_relay.h"
@@ -31,7 +34,7 @@
 #include "engine/tools/local_worker.h"
 #include "engine/tools/model_folder.h"
 #include "engine/tools/start_phase_sink.h"
-#include "engine/tools/stop_signals.h"
+#include "engine/tools/stop_requests.h"
 #include "engine/tools/version.h"
 
 namespace tandem::tools {
@@ -46,19 +49,26 @@ constexpr auto kStreamGrace = 500ms;  // for open answers to get their last byte
 constexpr auto kWorkerPatience = 3s;  // after a goodbye
 constexpr auto kObituaryPatience = 200ms;
 
+std::chrono::milliseconds drainPatience(const StopRequest& stop) {
+  if (!stop.drainSeconds) {
+    return kDrainPatience;
+  }
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::duration<double>(*stop.drainSeconds));
+}
+
 /// Everything an engine's rank 0 owns, in the order it is taken down from the end.
 class Head {
  public:
-  Head(const api::EngineConfig& config, const StopSignals& signals)
+  Head(const api::EngineConfig& config, StopRequests& stops)
       : config_(config),
-        signals_(signals),
+        stops_(stops),
         logger_(0),
-        log_(logger_),
         memory_(config.ranks) {
     logger_.addSink(std::make_unique<StderrLogSink>());
   }
 
-  /// Up to Ready. Fails with Cancelled when a stop signal came first.
+  /// Up to Ready. Fails with Cancelled when somebody asked for a stop first.
   Result<void> start(const ModelFactory& loadModel);
 
   /// Serves until the end. Gives the fatal error, if that was the end.
@@ -68,6 +78,8 @@ class Head {
   void stop(const std::optional<Error>& error);
 
  private:
+  Result<void> openControl();
+  Result<void> openLogFile();
   Result<void> createCore();
   Result<void> openFolder();
   Result<void> listen();
@@ -83,9 +95,12 @@ class Head {
   [[nodiscard]] bool startsWorker() const { return config_.ranks > 1 && config_.peer.host.empty(); }
 
   api::EngineConfig config_;
-  const StopSignals& signals_;
+  StopRequests& stops_;
+  const std::int64_t startedWallMs_ = wallMilliseconds();
   Logger logger_;
-  EventLog log_;
+  std::unique_ptr<control::LogFileWriter> logFile_;
+  std::unique_ptr<control::ControlServer> control_;
+  std::optional<EventLog> log_;
   runtime::MemoryBoard memory_;
 
   ModelFolder folder_;
@@ -99,15 +114,19 @@ class Head {
   LoadedModel model_;
   std::unique_ptr<runtime::LockstepRunner> runner_;
   std::unique_ptr<runtime::EngineCore> core_;
+  std::optional<control::EngineWatch> watch_;
   std::unique_ptr<StartPhaseSink> events_;
   std::unique_ptr<server::HttpServer> http_;
 };
 
 Result<void> Head::start(const ModelFactory& loadModel) {
-  if (const Result<void> created = createCore(); !created) {
-    return created;
-  }
-  for (const auto step : {&Head::openFolder, &Head::listen, &Head::connect, &Head::validate}) {
+  for (const auto step : {&Head::openControl,
+                          &Head::openLogFile,
+                          &Head::createCore,
+                          &Head::openFolder,
+                          &Head::listen,
+                          &Head::connect,
+                          &Head::validate}) {
     if (const Result<void> done = (this->*step)(); !done) {
       return done;
     }
@@ -127,8 +146,42 @@ Result<void> Head::start(const ModelFactory& loadModel) {
 }
 
 Result<void> Head::stopRequested() const {
-  if (signals_.pending()) {
+  if (stops_.pending()) {
     return Error{ErrorCode::Cancelled, "stopped during the start", ""};
+  }
+  return {};
+}
+
+/// The very first: whoever started this process can watch the whole start, its failure included.
+Result<void> Head::openControl() {
+  if (!config_.controlSocket.empty()) {
+    control::ControlOptions options;
+    options.socket = config_.controlSocket;
+    options.identity = {kVersion, 0, startedWallMs_};
+    Result<std::unique_ptr<control::ControlServer>> control = control::ControlServer::create(
+        std::move(options),
+        logger_,
+        [this](const std::string& who, std::optional<double> drainSeconds) {
+          stops_.ask({who, drainSeconds});
+        });
+    if (!control) {
+      return control.error();
+    }
+    control_ = std::move(*control);
+  }
+  log_.emplace(logger_, control_.get());
+  return {};
+}
+
+Result<void> Head::openLogFile() {
+  if (!config_.logFolder.empty()) {
+    Result<std::unique_ptr<control::LogFileWriter>> file =
+        control::LogFileWriter::create(control::LogFile(config_.logFolder / "engine-0.jsonl"),
+                                       logger_);
+    if (!file) {
+      return file.error();
+    }
+    logFile_ = std::move(*file);
   }
   return {};
 }
@@ -138,12 +191,15 @@ Result<void> Head::createCore() {
   options.maxQueuedRequests = config_.maxQueuedRequests;
   options.scheduler.prefillChunkTokens = config_.prefillChunkTokens;
   Result<std::unique_ptr<runtime::EngineCore>> core =
-      runtime::EngineCore::create(options, memory_, logger_, log_);
+      runtime::EngineCore::create(options, memory_, logger_, *log_);
   if (!core) {
     return core.error();
   }
   core_ = std::move(*core);
-  events_ = std::make_unique<StartPhaseSink>(*core_, log_);
+  events_ = std::make_unique<StartPhaseSink>(*core_, *log_);
+  if (control_) {
+    watch_.emplace(*control_, *core_);
+  }
   return {};
 }
 
@@ -230,7 +286,7 @@ Result<void> Head::connect() {
     logger_.info("start", "rank 1 is the local worker with pid {}", worker_->pid());
   }
   const comm::PeerCredentials credentials{&*secret, kVersion, {}};
-  const comm::WaitLimit limit{std::chrono::steady_clock::now() + kConnectPatience, signals_.fd()};
+  const comm::WaitLimit limit{std::chrono::steady_clock::now() + kConnectPatience, stops_.fd()};
   Result<comm::PeerConnection> connection = listener->accept(credentials, limit, logger_);
   if (!connection) {
     return phase.fail(connection.error());
@@ -243,7 +299,7 @@ Result<void> Head::connect() {
                                                              channel_->health());
   metered_ = std::make_unique<comm::MeteredCommunicator>(*communicator_);
   Result<std::unique_ptr<runtime::PeerRelay>> relay =
-      runtime::PeerRelay::create(*channel_, log_, logger_, memory_);
+      runtime::PeerRelay::create(*channel_, *log_, logger_, memory_);
   if (!relay) {
     return phase.fail(relay.error());
   }
@@ -279,7 +335,7 @@ Result<void> Head::validate() {
 
 Result<void> Head::loadWeights(const ModelFactory& loadModel) {
   const auto cancelled = [this] {
-    return signals_.pending() || (channel_ && channel_->health()->failed());
+    return stops_.pending() || (channel_ && channel_->health()->failed());
   };
   Result<LoadedModel> model =
       loadModel(ModelRequest{config_, *metered_, *events_, logger_, cancelled});
@@ -288,7 +344,7 @@ Result<void> Head::loadWeights(const ModelFactory& loadModel) {
   }
   model_ = std::move(*model);
   logger_.info("start", "back end {}, {}", model_.backend, numericsName(config_.numerics));
-  return relay_ ? relay_->waitUntilLoaded(signals_.fd()) : Result<void>();
+  return relay_ ? relay_->waitUntilLoaded(stops_.fd()) : Result<void>();
 }
 
 /// State is allocated with each request; what must fit is tried once with a whole context.
@@ -337,7 +393,7 @@ std::optional<Error> Head::serve() {
   bool draining = false;
   while (true) {
     std::array<pollfd, 2> entries{pollfd{core_->endedFd(), POLLIN, 0},
-                                  pollfd{signals_.fd(), POLLIN, 0}};
+                                  pollfd{stops_.fd(), POLLIN, 0}};
     if (::poll(entries.data(), entries.size(), -1) < 0 && errno == EINTR) {
       continue;
     }
@@ -345,10 +401,16 @@ std::optional<Error> Head::serve() {
       return withObituary(core_->failure());
     }
     if (entries[1].revents != 0) {
-      const char* name = signals_.take();
-      // The second signal is from somebody who does not want to wait for open answers.
-      logger_.info("engine", "{}: {}", name, draining ? "stopping now" : "draining");
-      core_->drain(draining ? 0s : kDrainPatience);
+      const std::optional<StopRequest> stop = stops_.take();
+      if (!stop) {
+        continue;
+      }
+      // The second one is from somebody who does not want to wait for open answers.
+      logger_.info("engine",
+                   "{} asks for the end: {}",
+                   stop->who,
+                   draining ? "stopping now" : "draining");
+      core_->drain(draining ? 0ms : drainPatience(*stop));
       draining = true;
     }
   }
@@ -369,6 +431,8 @@ void Head::stop(const std::optional<Error>& error) {
     core_->fail(*error);
   } else if (core_) {
     core_->drain(0s);
+  } else if (log_ && error) {
+    log_->state({api::EngineState::Failed, wallMilliseconds(), {}, error});
   }
   if (http_) {
     http_->stop(kStreamGrace);
@@ -377,6 +441,7 @@ void Head::stop(const std::optional<Error>& error) {
   if (channel_) {
     channel_->goodbye(error);
   }
+  watch_.reset();
   core_.reset();
   // After a failure it is killed at once: what is left of it may hold a port or the memory. So is
   // one that is not connected yet and could hear no goodbye.
@@ -390,19 +455,19 @@ void Head::stop(const std::optional<Error>& error) {
 }  // namespace
 
 int runHead(const api::EngineConfig& config, const ModelFactory& loadModel) {
-  Result<StopSignals> signals = StopSignals::create();
-  if (!signals) {
-    fmt::print(stderr, "tandem-engine serve: {}\n", signals.error().text());
+  const Result<std::unique_ptr<StopRequests>> stops = StopRequests::create();
+  if (!stops) {
+    fmt::print(stderr, "tandem-engine serve: {}\n", stops.error().text());
     return kExitFatal;
   }
-  Head head(config, *signals);
+  Head head(config, **stops);
   std::optional<Error> failure;
   if (const Result<void> started = head.start(loadModel); !started) {
     failure = started.error();
   } else {
     failure = head.serve();
   }
-  if (failure && failure->code == ErrorCode::Cancelled && signals->pending()) {
+  if (failure && failure->code == ErrorCode::Cancelled && (*stops)->pending()) {
     failure.reset();
   }
   head.stop(failure);

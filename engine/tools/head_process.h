@@ -7,8 +7,9 @@
 
 namespace tandem::tools {
 
-/// Runs until SIGTERM or SIGINT (drains, exits with kExitOk) or a fatal error (one line on stderr,
-/// kExitFatal). Call from the main thread before any other thread exists.
+/// Runs until SIGTERM, SIGINT or a `stop` on the control socket (drains, exits with kExitOk) or a
+/// fatal error (one line on stderr, kExitFatal). Call from the main thread before any other thread
+/// exists.
 int runHead(const api::EngineConfig& config, const ModelFactory& loadModel);
 
 }  // namespace tandem::tools

@@ -17,6 +17,7 @@
 #include "engine/base/thread_name.h"
 #include "engine/comm/peer_connection.h"
 #include "engine/comm/socket_communicator.h"
+#include "engine/control/log_file_writer.h"
 #include "engine/runtime/peer_messages.h"
 #include "engine/runtime/peer_sinks.h"
 #include "engine/runtime/phase_scope.h"
@@ -200,6 +201,16 @@ int runWorker(const api::EngineConfig& config, WorkerLog log, const ModelFactory
   Logger logger(1);
   if (log == WorkerLog::Stderr) {
     logger.addSink(std::make_unique<StderrLogSink>());
+  }
+  Result<std::unique_ptr<control::LogFileWriter>> logFile =
+      std::unique_ptr<control::LogFileWriter>();
+  if (!config.logFolder.empty()) {
+    logFile = control::LogFileWriter::create(control::LogFile(config.logFolder / "engine-1.jsonl"),
+                                             logger);
+  }
+  if (!logFile) {
+    fmt::print(stderr, "tandem-engine worker: {}\n", logFile.error().text());
+    return kExitFatal;
   }
   bool told = false;
   const Result<void> ended =
