@@ -1,85 +1,107 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The panel: reads the command line, puts theme, view-models and window together, and runs.
+// The panel: reads the command line, opens the window on the demo cluster, and runs.
 #include <cstdio>
+#include <cstdlib>
 
 #include <QApplication>
 #include <QCommandLineParser>
 #include <QUrl>
 
-#include "ui/bridge/chat_bridge.h"
-#include "ui/pages/chat/chat_view_model.h"
-#include "ui/pages/engine/engine_view_model.h"
-#include "ui/pages/monitor/monitor_view_model.h"
-#include "ui/shell/main_window.h"
+#include "app/history/start_history.h"
+#include "app/launcher/local_engine_host.h"
+#include "app/launcher/standard_folders.h"
+#include "ui/panel.h"
 #include "ui/shell/page_registry.h"
-#include "ui/shell/panel_view_model.h"
-#include "ui/theme/theme.h"
 
 namespace {
 
-using namespace tandem;
+namespace app = tandem::app;
+namespace ui = tandem::ui;
 
 struct Options {
-  bool demo = false;
-  QString page;
-  ui::ThemeMode theme = ui::ThemeMode::Dark;
-  QUrl endpoint;  // empty: that of the engine
+  ui::PanelOptions panel;
+  app::LocalEngineOptions engine;
 };
 
+QString tr(const char* text) {
+  return QCoreApplication::translate("main", text);
+}
+
+[[noreturn]] void refuse(const QString& sentence) {
+  std::fputs(qPrintable(sentence + QLatin1Char('\n')), stderr);
+  std::exit(EXIT_FAILURE);
+}
+
+QUrl serverOf(const QString& text) {
+  const QUrl server(text);
+  if ((server.scheme() != u"http" && server.scheme() != u"https") || server.host().isEmpty()) {
+    refuse(tr("%1 is no address of a server. Give one like http://127.0.0.1:8000/v1.").arg(text));
+  }
+  return server;
+}
+
+std::uint16_t portOf(const QString& text) {
+  bool isNumber = false;
+  const std::uint16_t port = text.toUShort(&isNumber);
+  if (!isNumber) {
+    refuse(tr("%1 is no port. Give a number from 0 (any free one) to 65535.").arg(text));
+  }
+  return port;
+}
+
 /// Ends the process with a sentence when an option is unknown or has no such value.
-Options readOptions(const QApplication& application, const std::vector<ui::PageEntry>& pages) {
+Options readOptions(const QApplication& application) {
   QStringList ids;
-  for (const ui::PageEntry& page : pages) {
+  for (const ui::PageEntry& page : ui::allPages()) {
     ids << page.id;
   }
   QCommandLineParser parser;
-  parser.setApplicationDescription(
-      QCoreApplication::translate("main", "Control panel of the Tandem engine."));
+  parser.setApplicationDescription(tr("Control panel of the Tandem engine."));
   parser.addHelpOption();
   parser.addVersionOption();
-  const QCommandLineOption demo(
-      QStringLiteral("demo"),
-      QCoreApplication::translate("main", "Start or find the demo cluster on this machine."));
-  const QCommandLineOption page(
-      QStringLiteral("page"),
-      QCoreApplication::translate("main", "Open this page first: %1.").arg(ids.join(u", ")),
-      QStringLiteral("name"),
-      ids.value(0));
+  const QCommandLineOption demo(QStringLiteral("demo"),
+                                tr("Open on the demo cluster of this machine."));
+  const QCommandLineOption page(QStringLiteral("page"),
+                                tr("Open this page first: %1.").arg(ids.join(u", ")),
+                                QStringLiteral("name"),
+                                ids.value(0));
   const QCommandLineOption theme(QStringLiteral("theme"),
-                                 QCoreApplication::translate("main", "dark or light."),
+                                 tr("dark or light."),
                                  QStringLiteral("mode"),
                                  QStringLiteral("dark"));
   const QCommandLineOption endpoint(
       QStringLiteral("endpoint"),
-      QCoreApplication::translate("main",
-                                  "Chat with this server instead, e.g. http://127.0.0.1:8000/v1."),
+      tr("Chat with this server instead, e.g. http://127.0.0.1:8000/v1."),
       QStringLiteral("url"));
-  parser.addOptions({demo, page, theme, endpoint});
+  const QCommandLineOption model(QStringLiteral("model"),
+                                 tr("Start the demo cluster with the checkpoint in this folder."),
+                                 QStringLiteral("folder"));
+  const QCommandLineOption port(QStringLiteral("port"),
+                                tr("Port of /v1; 0 takes any free one."),
+                                QStringLiteral("number"),
+                                QStringLiteral("8000"));
+  const QCommandLineOption engine(QStringLiteral("engine"),
+                                  tr("The tandem-engine to start, if not the one beside this."),
+                                  QStringLiteral("program"));
+  parser.addOptions({demo, page, theme, endpoint, model, port, engine});
   parser.process(application);
 
   const QString mode = parser.value(theme);
   if (!ids.contains(parser.value(page)) || (mode != u"dark" && mode != u"light")) {
-    std::fputs(qPrintable(QCoreApplication::translate(
-                              "main",
-                              "No such page or theme. Pages: %1. Themes: dark, light.\n")
-                              .arg(ids.join(u", "))),
-               stderr);
-    std::exit(EXIT_FAILURE);
+    refuse(tr("No such page or theme. Pages: %1. Themes: dark, light.").arg(ids.join(u", ")));
   }
-  const QUrl server(parser.value(endpoint));
-  if (parser.isSet(endpoint) &&
-      ((server.scheme() != u"http" && server.scheme() != u"https") || server.host().isEmpty())) {
-    std::fputs(qPrintable(QCoreApplication::translate("main",
-                                                      "%1 is no address of a server. Give one like "
-                                                      "http://127.0.0.1:8000/v1.\n")
-                              .arg(parser.value(endpoint))),
-               stderr);
-    std::exit(EXIT_FAILURE);
+  Options options;
+  options.panel.page = parser.value(page);
+  options.panel.theme = mode == u"dark" ? ui::ThemeMode::Dark : ui::ThemeMode::Light;
+  if (parser.isSet(endpoint)) {
+    options.panel.chatServer = serverOf(parser.value(endpoint));
   }
-  return {parser.isSet(demo),
-          parser.value(page),
-          mode == u"dark" ? ui::ThemeMode::Dark : ui::ThemeMode::Light,
-          server};
+  options.panel.historyFile = app::StartHistory::fileIn(app::stateFolder());
+  options.panel.welcome = !parser.isSet(demo) && !parser.isSet(endpoint) && !parser.isSet(model);
+  options.engine.modelFolder = parser.value(model);
+  options.engine.port = portOf(parser.value(port));
+  options.engine.program = parser.value(engine);
+  return options;
 }
 
 }  // namespace
@@ -91,38 +113,15 @@ int main(int argc, char** argv) {
   QApplication::setApplicationVersion(QStringLiteral(TANDEM_VERSION));
   QApplication::setDesktopFileName(QStringLiteral("tandem"));
 
-  const std::vector<ui::PageEntry> pages = ui::allPages();
-  const Options options = readOptions(application, pages);
-
-  ui::Theme theme(application);
-  theme.setMode(options.theme);
-  ui::PanelViewModel panel;
-  ui::EngineViewModel engine(panel);
-  ui::ChatViewModel chat;
-  ui::MonitorViewModel monitor;
-  ui::MainWindow window({theme, panel, engine, chat, monitor}, pages);
-
-  ui::EngineSnapshot none;
-  none.cluster = QCoreApplication::translate("main", "Demo cluster on this machine");
-  panel.setEngine(none);
-  ui::ChatBridge chatBridge(chat);
-  if (options.endpoint.isEmpty()) {
-    chatBridge.clearEndpoint(
-        QCoreApplication::translate("main", "Start the engine to chat with it."));
-  } else {
-    chatBridge.setEndpoint(options.endpoint);
+  const Options options = readOptions(application);
+  app::LocalEngineHost host(options.engine);
+  ui::Panel panel(application, host, options.panel);
+  panel.open();
+  const int code = QApplication::exec();
+  if (panel.viewModel().actionStops()) {
+    std::puts(qPrintable(tr("The engine goes on without the window (process %1). Open the panel "
+                            "again to find it, or end it with: tandemctl stop")
+                             .arg(panel.service().report().pid)));
   }
-  // The services that start and watch an engine are not linked yet: say so, do not pretend.
-  QObject::connect(&panel, &ui::PanelViewModel::startRequested, &panel, [&panel] {
-    panel.say(QCoreApplication::translate(
-        "main",
-        "This build cannot start an engine yet. Run tandem-engine serve in a terminal."));
-  });
-
-  window.showPage(options.page);
-  if (!options.demo && options.endpoint.isEmpty()) {
-    window.showFirstRun();
-  }
-  window.show();
-  return QApplication::exec();
+  return code;
 }

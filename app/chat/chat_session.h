@@ -42,6 +42,7 @@ struct ToolResult {
 /// Thread   the one that made it
 class ChatSession : public QObject {
   Q_OBJECT
+  Q_DISABLE_COPY_MOVE(ChatSession)
 
  public:
   explicit ChatSession(ToolRegistry tools, QObject* parent = nullptr);

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include <QCoreApplication>
+#include <QDir>
 #include <QFile>
 #include <QFileInfo>
 
@@ -89,6 +90,11 @@ Result<EngineProcess> LocalEngineHost::start() {
         ""};
   }
   const QString logFolder = options_.logFolder.isEmpty() ? stateFolder() : options_.logFolder;
+  if (!QDir().mkpath(logFolder)) {
+    return Error{ErrorCode::PermissionDenied,
+                 fmt::format("the folder {} for the log cannot be made", logFolder.toStdString()),
+                 "Make it, or free the name."};
+  }
   EngineRecord record{{}, folder_.socket(), *model, options_.port, wallMilliseconds()};
   const DetachedProgram serve{QFile::encodeName(*program).toStdString(),
                               {"serve",

@@ -20,6 +20,7 @@ namespace tandem::app {
 /// Thread   the one that made it
 class HttpExchange : public QObject {
   Q_OBJECT
+  Q_DISABLE_COPY_MOVE(HttpExchange)
 
  public:
   /// Takes the reply, which has just been sent.

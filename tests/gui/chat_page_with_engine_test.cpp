@@ -9,6 +9,7 @@
 #include <QRegularExpression>
 #include <QTest>
 
+#include "tests/gui/find_widgets.h"
 #include "tests/gui/panel_fixture.h"
 #include "tests/support/engine_process.h"
 #include "ui/bridge/chat_bridge.h"
@@ -38,27 +39,6 @@ class ChatPageWithEngineTest : public QObject {
 
 namespace {
 
-template <typename T>
-std::vector<T*> visibleChildren(QWidget& root, const QString& accessibleName = {}) {
-  std::vector<T*> found;
-  for (T* child : root.findChildren<T*>()) {
-    if (child->isVisible() &&
-        (accessibleName.isEmpty() || child->accessibleName() == accessibleName)) {
-      found.push_back(child);
-    }
-  }
-  return found;
-}
-
-template <typename T>
-T& onlyChild(QWidget& root, const QString& accessibleName) {
-  const std::vector<T*> found = visibleChildren<T>(root, accessibleName);
-  if (found.size() != 1) {
-    qFatal("%zu visible widgets are named %s", found.size(), qPrintable(accessibleName));
-  }
-  return *found.front();
-}
-
 /// The window on its Chat page, with a greedy model behind it.
 struct LiveChat {
   explicit LiveChat(const QUrl& base) {
@@ -85,13 +65,6 @@ struct LiveChat {
   [[nodiscard]] QString shownAnswer() {
     const auto turns = visibleChildren<ui::TurnView>(f.window, QStringLiteral("Answer"));
     return turns.empty() ? QString() : turns.back()->answer()->toPlainText();
-  }
-  [[nodiscard]] QString shownLabels() {
-    QStringList texts;
-    for (const QLabel* label : visibleChildren<QLabel>(f.window)) {
-      texts << label->text();
-    }
-    return texts.join(QLatin1Char('\n'));
   }
   void keepScreens(const QString& name) {
     for (const ui::ThemeMode mode : {ui::ThemeMode::Light, ui::ThemeMode::Dark}) {
@@ -171,7 +144,7 @@ void ChatPageWithEngineTest::twoCitiesAreAskedAndAnswered() {
       QStringLiteral("[\\d.,]+ tok/s · first token [\\d.]+ m?s · (\\d+) out · (\\d+) in · stop"));
   const QRegularExpressionMatch numbers = kNumbers.match(live.last().numbers);
   QVERIFY2(numbers.hasMatch(), qPrintable(live.last().numbers));
-  QVERIFY(live.shownLabels().contains(live.last().numbers));
+  QVERIFY(shownLabels(live.f.window).contains(live.last().numbers));
   const QString logged = engine_->waitFor(QStringLiteral("(prompt %1 \\(0 cached\\), %2 tokens)")
                                               .arg(numbers.captured(2), numbers.captured(1)));
   QVERIFY2(!logged.isEmpty(), qPrintable(live.last().numbers));
@@ -226,7 +199,7 @@ void ChatPageWithEngineTest::aKilledEngineLeavesTheTextAndAReason() {
   QTRY_VERIFY_WITH_TIMEOUT(live.over(), kPatienceMs);
   QVERIFY(live.last().stage == ui::TurnStage::Failed);
   QVERIFY(!live.last().text.isEmpty());
-  QTRY_VERIFY(live.shownLabels().contains(u"closed before the answer ended"));
+  QTRY_VERIFY(shownLabels(live.f.window).contains(u"closed before the answer ended"));
   QVERIFY(visibleChildren<QPushButton>(live.f.window, QStringLiteral("Retry")).size() == 1);
   live.keepScreens(QStringLiteral("chat-live-killed"));
 }

@@ -89,7 +89,7 @@ ui::EngineSnapshot stoppedEngine() {
 
 ui::EngineSnapshot startingEngine() {
   ui::EngineSnapshot engine = stoppedEngine();
-  engine.link = ui::EngineLink::Attached;
+  engine.link = app::EngineLink::Attached;
   engine.state = api::EngineState::Starting;
   engine.model = QStringLiteral("DeepSeek-V4 demo");
   return engine;

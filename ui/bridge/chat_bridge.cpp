@@ -80,6 +80,11 @@ void ChatBridge::clearEndpoint(const QString& reason) {
   chat_.setAvailable(false, reason);
 }
 
+void ChatBridge::finishUp(const QString& reason) {
+  finder_.reset();
+  chat_.setAvailable(false, reason);
+}
+
 void ChatBridge::setTemperature(double temperature) {
   app::ChatOptions options = session_.options();
   options.temperature = temperature;

@@ -31,6 +31,8 @@ class ChatBridge : public QObject {
   /// Closes the page. `reason` is a sentence: it stands in the message field, and a live answer
   /// ends with it.
   void clearEndpoint(const QString& reason);
+  /// A live answer goes on, but nothing new can be asked. `reason` stands in the message field.
+  void finishUp(const QString& reason);
   /// 0 is greedy. Without it the server's default holds.
   void setTemperature(double temperature);
 

@@ -71,8 +71,8 @@ FirstRunCard::FirstRunCard(QWidget* parent)
                                card));
   inside->addWidget(
       makeChoice(tr("Look around with the demo"),
-                 tr("Starts a small trained DeepSeek-V4 on this machine: two real engine "
-                    "processes, the same loader, the same server."),
+                 tr("A small trained DeepSeek-V4 on this machine: two real engine processes, the "
+                    "same loader, the same server."),
                  demo,
                  card));
 

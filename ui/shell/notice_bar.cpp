@@ -34,6 +34,10 @@ NoticeBar::NoticeBar(const Theme& theme, QWidget* parent)
 void NoticeBar::say(const QString& sentence) {
   text_->setText(sentence);
   setAccessibleName(sentence);
+  if (sentence.isEmpty()) {
+    hide();
+    return;
+  }
   show();
   QAccessibleEvent alert(this, QAccessible::Alert);
   QAccessible::updateAccessibility(&alert);

@@ -17,6 +17,7 @@ class NoticeBar : public QFrame {
  public:
   explicit NoticeBar(const Theme& theme, QWidget* parent = nullptr);
 
+  /// "" takes back what was said.
   void say(const QString& sentence);
 
  private:

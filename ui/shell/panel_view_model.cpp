@@ -15,6 +15,9 @@ Status PanelViewModel::status() const {
   if (engine_.failed()) {
     return Status::Bad;
   }
+  if (engine_.silent()) {
+    return Status::Caution;
+  }
   if (engine_.starting()) {
     return Status::Busy;
   }
@@ -25,16 +28,19 @@ Status PanelViewModel::status() const {
 }
 
 QString PanelViewModel::stateWord() const {
-  if (engine_.link == EngineLink::Lost) {
+  if (engine_.link == app::EngineLink::Lost) {
     return tr("Engine lost");
   }
   if (engine_.failed()) {
     return tr("Failed");
   }
+  if (engine_.silent()) {
+    return tr("Not answering");
+  }
   if (engine_.starting()) {
     return tr("Starting");
   }
-  if (engine_.link == EngineLink::Attached) {
+  if (engine_.link == app::EngineLink::Attached) {
     switch (engine_.state) {
       case api::EngineState::Starting:
         return tr("Starting");
@@ -82,18 +88,17 @@ QString PanelViewModel::memoryDetail(int rank) const {
 }
 
 bool PanelViewModel::actionStops() const {
-  return engine_.starting() || engine_.running();
+  return engine_.starting() || engine_.running() || engine_.silent();
 }
 
 QString PanelViewModel::actionText() const {
   if (engine_.starting()) {
     return tr("Cancel start");
   }
+  if (engine_.running() && engine_.state == api::EngineState::Draining) {
+    return tr("Stop now");
+  }
   return actionStops() ? tr("Stop engine") : tr("Start engine");
-}
-
-bool PanelViewModel::actionEnabled() const {
-  return !(engine_.link == EngineLink::Attached && engine_.state == api::EngineState::Draining);
 }
 
 void PanelViewModel::requestAction() {

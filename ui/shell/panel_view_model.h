@@ -30,12 +30,11 @@ class PanelViewModel : public QObject {
   /// What the one big button does now.
   [[nodiscard]] QString actionText() const;
   [[nodiscard]] bool actionStops() const;
-  [[nodiscard]] bool actionEnabled() const;
 
   void requestAction();
   void requestStart() { emit startRequested(); }
 
-  /// Something worth saying once, e.g. that the panel found a running engine.
+  /// Something worth saying once, e.g. that the panel found a running engine. "" takes it back.
   void say(const QString& sentence) { emit said(sentence); }
 
  signals:

@@ -64,14 +64,14 @@ StatusHeader::StatusHeader(const Theme& theme, PanelViewModel& panel, QWidget* p
 
   auto* identity = new QVBoxLayout;
   identity->setSpacing(0);
-  auto* address = new QHBoxLayout;
-  address->setSpacing(spacing::kHair);
-  address->addWidget(endpoint_);
-  address->addWidget(copyEndpoint_);
-  address->addStretch(1);
   identity->addWidget(model_);
-  identity->addLayout(address);
-  bar->addLayout(identity, 1);
+  identity->addWidget(endpoint_);
+  auto* engine = new QHBoxLayout;
+  engine->setSpacing(spacing::kSmall);
+  engine->addLayout(identity);
+  engine->addWidget(copyEndpoint_);
+  engine->addStretch(1);
+  bar->addLayout(engine, 1);
 
   decode_ = addFigure(*bar, tr("Decode"), 11, this);
   memory_[0] = addFigure(*bar, tr("Head memory"), 10, this);
@@ -105,7 +105,6 @@ void StatusHeader::refresh() {
   }
   action_->setText(panel_.actionText());
   action_->setAccessibleName(panel_.actionText());
-  action_->setEnabled(panel_.actionEnabled());
   setLook(*action_, panel_.actionStops() ? "danger" : "primary");
 }
 

@@ -84,6 +84,12 @@ LogPanel::LogPanel(const Theme& theme, LogModel& model, QWidget* parent)
     const auto* scroll = list_->verticalScrollBar();
     follow_->setChecked(scroll->sliderPosition() >= scroll->maximum());
   });
+  // Rows that come while the list is hidden, and a list that changes its height, move the end.
+  connect(list_->verticalScrollBar(), &QScrollBar::rangeChanged, this, [this] {
+    if (follow_->isChecked()) {
+      list_->scrollToBottom();
+    }
+  });
   connect(&theme_, &Theme::changed, this, &LogPanel::recolor);
   recolor();
   rowsChanged();

@@ -40,6 +40,7 @@ QPushButton* makeButton(const QString& text, const char* look, QWidget* parent) 
   button->setProperty("look", QByteArray(look));
   button->setAccessibleName(text);
   button->setFocusPolicy(Qt::StrongFocus);
+  button->setAutoDefault(true);  // Return presses it too, not only Space
   return button;
 }
 

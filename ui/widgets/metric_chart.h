@@ -34,6 +34,7 @@ struct ChartSeries {
 /// description says the newest, smallest and largest values. GUI thread.
 class MetricChart : public QWidget {
   Q_OBJECT
+  Q_DISABLE_COPY_MOVE(MetricChart)
 
  public:
   using Format = std::function<QString(double)>;

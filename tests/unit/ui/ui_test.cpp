@@ -53,6 +53,7 @@ class UiTest : public QObject {
   void lanesStandInTheSameOrderInEveryStart();
   void unknownFiguresAreADash();
   void aClockSetBackStartsTheChartsAnew();
+  void aSnapshotSentTwiceIsOnePoint();
 };
 
 void UiTest::listsKeepTheirMarksAndDepth() {
@@ -177,7 +178,7 @@ void UiTest::aSlowPhaseIsNamedWithItsNode() {
   ui::PanelViewModel panel;
   ui::EngineViewModel engine(panel);
   ui::EngineSnapshot starting;
-  starting.link = ui::EngineLink::Attached;
+  starting.link = app::EngineLink::Attached;
   starting.state = api::EngineState::Starting;
   panel.setEngine(starting);
   ui::StartRecord start;
@@ -199,7 +200,7 @@ void UiTest::aFinishedStartIsComparedWithUsual() {
   ui::PanelViewModel panel;
   ui::EngineViewModel engine(panel);
   ui::EngineSnapshot ready;
-  ready.link = ui::EngineLink::Attached;
+  ready.link = app::EngineLink::Attached;
   ready.state = api::EngineState::Ready;
   panel.setEngine(ready);
   QCOMPARE(engine.sentence(), QStringLiteral("It was running before this window opened."));
@@ -253,6 +254,16 @@ void UiTest::aClockSetBackStartsTheChartsAnew() {
   stats.wallMs = 3500 + 301 * 1000;
   monitor.addStats(stats);
   QCOMPARE(monitor.series(ui::MonitorViewModel::Decode).size(), std::size_t{1});
+}
+
+void UiTest::aSnapshotSentTwiceIsOnePoint() {
+  ui::MonitorViewModel monitor;
+  api::EngineStats stats;
+  for (const int wallMs : {1000, 2000, 2000, 3000}) {
+    stats.wallMs = wallMs;
+    monitor.addStats(stats);
+  }
+  QCOMPARE(monitor.series(ui::MonitorViewModel::Decode).size(), std::size_t{3});
 }
 
 }  // namespace tandem::test

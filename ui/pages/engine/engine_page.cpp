@@ -114,6 +114,16 @@ QWidget* EnginePage::buildStartCard() {
   return card;
 }
 
+void EnginePage::focusInEvent(QFocusEvent*) {
+  if (offersStart()) {
+    start_->setFocus();
+  }
+}
+
+bool EnginePage::offersStart() const {
+  return !engine_.hasStart() && !panel_.actionStops();
+}
+
 void EnginePage::refresh() {
   headline_->setText(engine_.headline());
   sentence_->setText(engine_.sentence());
@@ -121,7 +131,10 @@ void EnginePage::refresh() {
     timeline_->setPicture(engine_.picture());
   }
   const bool any = engine_.hasStart();
-  start_->setVisible(!any && !panel_.actionStops());
+  if (!offersStart() && start_->hasFocus()) {
+    setFocus();  // hidden, it would pass the keyboard on to whatever comes next
+  }
+  start_->setVisible(offersStart());
   views_->setVisible(any);
   asPicture_->setVisible(any);
   asTable_->setVisible(any);

@@ -27,8 +27,13 @@ class EnginePage : public QWidget {
              EngineViewModel& engine,
              QWidget* parent = nullptr);
 
+ protected:
+  /// To the Start button, as long as it is there.
+  void focusInEvent(QFocusEvent* event) override;
+
  private:
   QWidget* buildStartCard();
+  [[nodiscard]] bool offersStart() const;
   void refresh();
   void showBarInLog(int lane, int bar);
 

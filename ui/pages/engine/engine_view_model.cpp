@@ -34,6 +34,8 @@ BarState barState(const StartPhase& phase) {
       return BarState::Failed;
     case PhaseState::Skipped:
       return BarState::Skipped;
+    case PhaseState::Cancelled:
+      return BarState::Cancelled;
   }
   return BarState::Done;
 }
@@ -208,11 +210,15 @@ void EngineViewModel::rebuild() {
 
 QString EngineViewModel::headline() const {
   const EngineSnapshot& engine = panel_.engine();
-  if (engine.link == EngineLink::Lost) {
+  if (engine.link == app::EngineLink::Lost) {
     return tr("The engine went away");
   }
   if (engine.failed()) {
-    return tr("The engine failed to start");
+    return record_.ready ? tr("The engine stopped with an error")
+                         : tr("The engine failed to start");
+  }
+  if (engine.silent()) {
+    return tr("The engine does not answer");
   }
   if (engine.starting()) {
     return tr("Starting engine");
@@ -225,9 +231,11 @@ QString EngineViewModel::headline() const {
 
 QString EngineViewModel::sentence() const {
   const EngineSnapshot& engine = panel_.engine();
-  if (engine.failed()) {
-    return engine.remedy.isEmpty() ? engine.failure
-                                   : engine.failure + QLatin1Char(' ') + engine.remedy;
+  if (engine.failed() || engine.silent()) {
+    // Its last words stand in the log, unless it never came so far.
+    const bool quote = !engine.lastWords.isEmpty() && log_.recordCount() == 0;
+    return quote ? engine.failureText() + QLatin1Char('\n') + engine.lastWords
+                 : engine.failureText();
   }
   if (engine.starting()) {
     const QString elapsed = durationText(record_.elapsed);
@@ -254,7 +262,7 @@ QString EngineViewModel::sentence() const {
     return tr("It was running before this window opened.");
   }
   if (engine.running()) {
-    return tr("Open answers are finished first.");
+    return tr("Open answers are finished first; Stop now does not wait for them.");
   }
   return hasStart() ? tr("Below is the last start.")
                     : tr("Start it to load the model on both nodes and open the API.");

@@ -62,6 +62,8 @@ QString barStateWord(BarState state) {
       return tr("failed");
     case BarState::Skipped:
       return tr("skipped");
+    case BarState::Cancelled:
+      return tr("cancelled");
   }
   return {};
 }

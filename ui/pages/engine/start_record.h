@@ -12,14 +12,14 @@
 
 namespace tandem::ui {
 
-enum class PhaseState { Running, Done, Failed, Skipped };
+enum class PhaseState { Running, Done, Failed, Skipped, Cancelled };
 
 struct StartPhase {
   api::Phase phase = api::Phase::Connect;
   int rank = 0;
   PhaseState state = PhaseState::Running;
   double begin = 0;
-  double end = 0;  // of a running phase: the newest sign of life
+  double end = 0;  // of a running phase: now
   std::uint64_t bytesDone = 0;
   std::uint64_t bytesTotal = 0;
   QString detail;
@@ -33,6 +33,7 @@ struct StartPhase {
 
 struct StartRecord {
   bool running = false;
+  bool ready = false;                  // it came to the end
   double elapsed = 0;                  // seconds since Start, or the whole start once it ended
   std::optional<double> usualSeconds;  // of a whole start
   int startsKnown = 0;                 // how many starts "usual" is made of

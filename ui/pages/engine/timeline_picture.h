@@ -12,7 +12,7 @@
 
 namespace tandem::ui {
 
-enum class BarState { Done, Running, Late, Failed, Skipped };
+enum class BarState { Done, Running, Late, Failed, Skipped, Cancelled };
 
 struct TimelineBar {
   api::Phase phase = api::Phase::Connect;

@@ -267,7 +267,7 @@ void TimelineView::paintBar(QPainter& painter,
   painter.setPen(Qt::NoPen);
   painter.setBrush(
       blended(base, colors.card, strong ? (dark ? 0.55 : 0.45) : (dark ? 0.32 : 0.22)));
-  if (bar.state == BarState::Skipped) {
+  if (bar.state == BarState::Skipped || bar.state == BarState::Cancelled) {
     painter.setBrush(Qt::NoBrush);
     painter.setPen(QPen(colors.outline, 1));
   }

@@ -13,8 +13,11 @@ void MonitorViewModel::addStats(const api::EngineStats& stats) {
   last_ = stats;
   const double now = double(stats.wallMs) / 1000;
   const auto append = [now](std::vector<MetricPoint>& series, double value) {
-    // A restarted engine or a stepped clock must not draw a line backwards.
-    if (!series.empty() && now <= series.back().seconds) {
+    // The same snapshot may be sent twice: whoever measures and whoever sends count their own
+    // seconds. A restarted engine or a stepped clock must not draw a line backwards.
+    if (!series.empty() && now == series.back().seconds) {
+      series.pop_back();
+    } else if (!series.empty() && now < series.back().seconds) {
       series.clear();
     }
     series.push_back({now, value});
