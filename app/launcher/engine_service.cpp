@@ -49,6 +49,7 @@ class EngineService::Private {
 
  private:
   void startProcess();
+  void followOther(const EngineProcess& process);
   void follow(const EngineProcess& process, bool found);
   void open();
   void opened(const protocol::Hello& hello);
@@ -165,6 +166,10 @@ void EngineService::Private::start() {
   }
   stopsAsked_ = 0;
   hostTries_ = 0;
+  if (const std::optional<EngineProcess> other = host.find()) {
+    followOther(*other);
+    return;
+  }
   report = EngineReport{};
   report.link = EngineLink::Spawning;
   report.state = api::EngineState::Starting;
@@ -180,10 +185,7 @@ void EngineService::Private::startProcess() {
     return;
   }
   if (const std::optional<EngineProcess> other = host.find()) {
-    startWhenGone_ = true;
-    events.clear();
-    emit q.startEventsChanged(true);
-    follow(*other, true);
+    followOther(*other);
     return;
   }
   // Somebody else starts one at this moment, or it ended between the two questions above.
@@ -197,6 +199,14 @@ void EngineService::Private::startProcess() {
   report.failure = process.error();
   failSpawn(process.error());
   changed();
+}
+
+/// In place of starting one. Should it be about to end, the start follows.
+void EngineService::Private::followOther(const EngineProcess& process) {
+  startWhenGone_ = true;
+  events.clear();
+  emit q.startEventsChanged(true);
+  follow(process, true);
 }
 
 void EngineService::Private::follow(const EngineProcess& process, bool found) {
