@@ -51,11 +51,7 @@ LogsCommand::LogsCommand(CliOptions options)
   connect(&client_, &app::ControlClient::opened, this, &LogsCommand::opened);
   connect(&client_, &app::ControlClient::logArrived, this, &LogsCommand::tell);
   connect(&client_, &app::ControlClient::closed, this, &LogsCommand::closed);
-}
-
-int LogsCommand::run() {
   QTimer::singleShot(0, this, &LogsCommand::begin);
-  return QCoreApplication::exec();
 }
 
 void LogsCommand::begin() {
