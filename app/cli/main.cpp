@@ -11,9 +11,9 @@
 #include "app/cli/status_command.h"
 #include "app/cli/stop_command.h"
 
-namespace {
+namespace cli = tandem::cli;
 
-using namespace tandem;
+namespace {
 
 std::unique_ptr<QObject> make(const cli::Command& command) {
   switch (command.action) {
