@@ -188,8 +188,18 @@ void LocalHostFilesTest::onlyOneHoldsTheLock() {
   Result<FileDescriptor> lock = folder.lock();
   QVERIFY(lock);
   QVERIFY(folder.lock().error().code == ErrorCode::AlreadyExists);
+  // Nobody starts an engine beside the one that is being started.
+  LocalEngineOptions options;
+  options.runFolder = folder.path();
+  options.program = QStringLiteral("/bin/true");
+  options.modelFolder = base.path();
+  options.logFolder = base.path();
+  LocalEngineHost host(options);
+  QVERIFY(host.start().error().code == ErrorCode::AlreadyExists);
+  QVERIFY(!QFile::exists(folder.state()));
   lock->reset();
   QVERIFY(folder.lock());
+  QVERIFY(host.start());
 }
 
 void LocalHostFilesTest::aRuntimeFolderThatOthersCanEnterIsNotUsed() {
