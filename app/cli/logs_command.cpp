@@ -8,9 +8,7 @@
 #include <utility>
 
 #include <QCoreApplication>
-#include <QDir>
 #include <QFile>
-#include <QFileInfo>
 #include <QTimer>
 
 #include "app/cli/terminal.h"
@@ -21,13 +19,6 @@
 namespace tandem::cli {
 
 namespace {
-
-/// The log file that was written last, or "".
-QString newestLogFile(const QString& folder) {
-  const QFileInfoList files =
-      QDir(folder).entryInfoList({QStringLiteral("*.jsonl")}, QDir::Files, QDir::Time);
-  return files.isEmpty() ? QString() : files.front().filePath();
-}
 
 /// The records of the newest engine in a file that several may have written to, one after the
 /// other: at most as many as an engine keeps.
@@ -60,11 +51,7 @@ LogsCommand::LogsCommand(CliOptions options)
   connect(&client_, &app::ControlClient::opened, this, &LogsCommand::opened);
   connect(&client_, &app::ControlClient::logArrived, this, &LogsCommand::tell);
   connect(&client_, &app::ControlClient::closed, this, &LogsCommand::closed);
-}
-
-int LogsCommand::run() {
   QTimer::singleShot(0, this, &LogsCommand::begin);
-  return QCoreApplication::exec();
 }
 
 void LogsCommand::begin() {
@@ -112,15 +99,13 @@ void LogsCommand::closed(const Error& why) {
 void LogsCommand::tellFile() {
   const QString folder =
       options_.engine.logFolder.isEmpty() ? app::stateFolder() : options_.engine.logFolder;
-  const QString name = newestLogFile(folder);
-  QFile file(name);
-  if (name.isEmpty() || !file.open(QIODevice::ReadOnly)) {
+  QFile file(folder + QStringLiteral("/engine-0.jsonl"));
+  const std::string name = file.fileName().toStdString();
+  if (!file.open(QIODevice::ReadOnly)) {
     printError({ErrorCode::NotFound,
-                name.isEmpty() ? fmt::format("no engine of this user runs, and {} holds no log",
-                                             folder.toStdString())
-                               : fmt::format("{} cannot be read: {}",
-                                             name.toStdString(),
-                                             file.errorString().toStdString()),
+                fmt::format("no engine of this user runs, and its log {} cannot be read: {}",
+                            name,
+                            file.errorString().toStdString()),
                 ""});
     QCoreApplication::exit(kExitFailed);
     return;
@@ -131,7 +116,7 @@ void LogsCommand::tellFile() {
   }
   if (unreadable > 0) {
     printError({ErrorCode::DataCorrupt,
-                fmt::format("{} lines of {} are no log records", unreadable, name.toStdString()),
+                fmt::format("{} lines of {} are no log records", unreadable, name),
                 ""});
   }
   if (options_.follow) {

@@ -11,14 +11,12 @@
 
 namespace tandem::cli {
 
+/// Begins with the event loop, and ends it with the exit code.
 class LogsCommand : public QObject {
   Q_OBJECT
 
  public:
   explicit LogsCommand(CliOptions options);
-
-  /// Needs a QCoreApplication. The exit code.
-  int run();
 
  private:
   void begin();

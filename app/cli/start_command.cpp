@@ -24,11 +24,7 @@ StartCommand::StartCommand(CliOptions options)
   connect(&service_, &app::EngineService::startEventsChanged, this, &StartCommand::eventsChanged);
   connect(&service_, &app::EngineService::reportChanged, this, &StartCommand::reportChanged);
   connect(&interrupts_, &Interrupts::interrupted, this, &StartCommand::interrupt);
-}
-
-int StartCommand::run() {
   QTimer::singleShot(0, this, &StartCommand::begin);
-  return QCoreApplication::exec();
 }
 
 void StartCommand::begin() {

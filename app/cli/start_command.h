@@ -15,14 +15,12 @@
 
 namespace tandem::cli {
 
+/// Begins with the event loop, and ends it with the exit code.
 class StartCommand : public QObject {
   Q_OBJECT
 
  public:
   explicit StartCommand(CliOptions options);
-
-  /// Needs a QCoreApplication. The exit code.
-  int run();
 
  private:
   void begin();

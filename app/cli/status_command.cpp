@@ -37,12 +37,8 @@ StatusCommand::StatusCommand(CliOptions options)
   connect(&client_, &app::ControlClient::statusArrived, this, &StatusCommand::tell);
   connect(&client_, &app::ControlClient::refused, this, &StatusCommand::fail);
   connect(&client_, &app::ControlClient::closed, this, &StatusCommand::closed);
-}
-
-int StatusCommand::run() {
   deadline_.setRemainingTime(kPatience);
   QTimer::singleShot(0, this, &StatusCommand::ask);
-  return QCoreApplication::exec();
 }
 
 void StatusCommand::ask() {
@@ -55,7 +51,7 @@ void StatusCommand::ask() {
   client_.open(process->controlSocket, {});
 }
 
-void StatusCommand::tell(const protocol::Status& status) {
+void StatusCommand::tell(const protocol::Status& status) const {
   if (options_.json) {
     printJson(statusJson(pid_, status));
   } else {

@@ -11,18 +11,16 @@
 
 namespace tandem::cli {
 
+/// Begins with the event loop, and ends it with the exit code.
 class StatusCommand : public QObject {
   Q_OBJECT
 
  public:
   explicit StatusCommand(CliOptions options);
 
-  /// Needs a QCoreApplication. The exit code.
-  int run();
-
  private:
   void ask();
-  void tell(const protocol::Status& status);
+  void tell(const protocol::Status& status) const;
   void tellNotRunning();
   void closed(const Error& why);
   void fail(const Error& error);

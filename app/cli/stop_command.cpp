@@ -38,11 +38,7 @@ StopCommand::StopCommand(CliOptions options)
   connect(&service_, &app::EngineService::reportChanged, this, &StopCommand::reportChanged);
   // The second time somebody asks, answers that are being written are not waited for.
   connect(&interrupts_, &Interrupts::interrupted, &service_, &app::EngineService::stop);
-}
-
-int StopCommand::run() {
   QTimer::singleShot(0, &service_, &app::EngineService::attach);
-  return QCoreApplication::exec();
 }
 
 void StopCommand::reportChanged() {

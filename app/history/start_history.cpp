@@ -68,7 +68,7 @@ std::optional<RecordedStart> startOf(const QJsonObject& object) {
   }
   entry.run.seconds = *seconds;
   const QJsonArray phases = object[u"phases"].toArray();
-  for (const QJsonValue& phase : phases) {
+  for (const auto phase : phases) {
     const std::optional<PhaseSpan> span = spanOf(phase.toObject());
     if (!span) {
       return std::nullopt;
@@ -164,7 +164,7 @@ void StartHistory::load() {
   }
   std::vector<RecordedStart> entries;
   const QJsonArray starts = object[u"starts"].toArray();
-  for (const QJsonValue& start : starts) {
+  for (const auto start : starts) {
     const std::optional<RecordedStart> entry = startOf(start.toObject());
     if (!entry) {
       setAside(QStringLiteral("start %1 in it is not complete").arg(entries.size() + 1));

@@ -29,6 +29,7 @@ namespace tandem::app {
 /// Thread   the one that made it; never blocks
 class ControlClient : public QObject {
   Q_OBJECT
+  Q_DISABLE_COPY_MOVE(ControlClient)
 
  public:
   explicit ControlClient(QObject* parent = nullptr);

@@ -4,13 +4,12 @@
 
 #include <fmt/core.h>
 
-#include <algorithm>
 #include <chrono>
 #include <utility>
 
 #include <QTimer>
 
-#include "app/launcher/control_client.h"
+#include "app/launcher/engine_connection.h"
 #include "app/launcher/obituary.h"
 #include "app/launcher/output_tail.h"
 #include "app/launcher/process_watch.h"
@@ -22,12 +21,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// An engine opens its socket some 10 ms after its start.
-constexpr auto kFirstPause = 10ms;
-constexpr auto kLongestPause = 1000ms;
-// After which it is said that the socket does not answer.
-constexpr std::chrono::milliseconds kSlowToOpen = 10s;
-constexpr std::chrono::milliseconds kSlowToReturn = 2s;
 constexpr auto kLastWords = 500ms;  // for what a process that has ended left in its connection
 constexpr auto kHostBusy = 50ms;
 constexpr int kMostHostTries = 100;
@@ -49,13 +42,12 @@ class EngineService::Private {
 
  private:
   void startProcess();
+  void followOther(const EngineProcess& process);
   void follow(const EngineProcess& process, bool found);
-  void open();
   void opened(const protocol::Hello& hello);
-  void closed(const Error& why);
+  void broken(const Error& why);
   void stateArrived(const api::StateEvent& event);
   void statusArrived(const protocol::Status& status);
-  void logArrived(const std::vector<LogRecord>& records);
   void processEnded(const QString& how);
   void conclude();
   void failSpawn(const Error& why);
@@ -72,16 +64,12 @@ class EngineService::Private {
            report.state != api::EngineState::Ready;
   }
 
-  QString socket_;
-  ControlClient client_;
+  EngineConnection connection_;
+  ControlClient& client_{connection_.client()};
   ProcessWatch watch_;
-  QTimer retry_;  // of the connection
-  QTimer unreachable_;
-  QTimer hostBusy_;
-  QTimer lastWords_;
-  std::chrono::milliseconds pause_{kFirstPause};
+  QTimer hostBusy_;   // while another program starts an engine
+  QTimer lastWords_;  // after the end of the process
   int hostTries_ = 0;
-  std::uint64_t lastSeq_ = 0;
   bool reached_ = false;  // hello was answered once
   bool processGone_ = false;
   int stopsAsked_ = 0;
@@ -92,32 +80,23 @@ class EngineService::Private {
 EngineService::Private::Private(EngineService& service, EngineHost& theHost)
     : q(service),
       host(theHost) {
-  for (QTimer* timer : {&retry_, &unreachable_, &hostBusy_, &lastWords_}) {
+  for (QTimer* timer : {&hostBusy_, &lastWords_}) {
     timer->setSingleShot(true);
   }
   hostBusy_.setInterval(kHostBusy);
   lastWords_.setInterval(kLastWords);
-  connect(&retry_, &QTimer::timeout, &q, [this] { open(); });
   connect(&hostBusy_, &QTimer::timeout, &q, [this] { startProcess(); });
   connect(&lastWords_, &QTimer::timeout, &q, [this] { conclude(); });
-  connect(&unreachable_, &QTimer::timeout, &q, [this] {
+  connect(&connection_, &EngineConnection::broken, &q, [this](const Error& why) { broken(why); });
+  connect(&connection_, &EngineConnection::silent, &q, [this](const Error& why) {
     report.link = EngineLink::Spawning;
-    if (!report.failure) {
-      report.failure = Error{ErrorCode::Timeout,
-                             fmt::format("the engine (pid {}) runs, but its control socket {} has "
-                                         "not answered for {} ms",
-                                         report.pid,
-                                         socket_.toStdString(),
-                                         unreachable_.interval()),
-                             "Wait, or stop the engine."};
-    }
+    report.failure = why;
     changed();
   });
   connect(&watch_, &ProcessWatch::ended, &q, [this](const QString& how) { processEnded(how); });
   connect(&client_, &ControlClient::opened, &q, [this](const protocol::Hello& hello) {
     opened(hello);
   });
-  connect(&client_, &ControlClient::closed, &q, [this](const Error& why) { closed(why); });
   connect(&client_, &ControlClient::refused, &q, [this](const Error& error) {
     report.failure = error;
     changed();
@@ -132,9 +111,7 @@ EngineService::Private::Private(EngineService& service, EngineHost& theHost)
     emit q.startEventsChanged(events.engineEvent(event));
   });
   connect(&client_, &ControlClient::statsArrived, &q, &EngineService::statsArrived);
-  connect(&client_, &ControlClient::logArrived, &q, [this](const std::vector<LogRecord>& records) {
-    logArrived(records);
-  });
+  connect(&client_, &ControlClient::logArrived, &q, &EngineService::logArrived);
 }
 
 void EngineService::Private::attach() {
@@ -165,6 +142,10 @@ void EngineService::Private::start() {
   }
   stopsAsked_ = 0;
   hostTries_ = 0;
+  if (const std::optional<EngineProcess> other = host.find()) {
+    followOther(*other);
+    return;
+  }
   report = EngineReport{};
   report.link = EngineLink::Spawning;
   report.state = api::EngineState::Starting;
@@ -180,10 +161,7 @@ void EngineService::Private::startProcess() {
     return;
   }
   if (const std::optional<EngineProcess> other = host.find()) {
-    startWhenGone_ = true;
-    events.clear();
-    emit q.startEventsChanged(true);
-    follow(*other, true);
+    followOther(*other);
     return;
   }
   // Somebody else starts one at this moment, or it ended between the two questions above.
@@ -199,36 +177,34 @@ void EngineService::Private::startProcess() {
   changed();
 }
 
+/// In place of starting one. Should it be about to end, the start follows.
+void EngineService::Private::followOther(const EngineProcess& process) {
+  startWhenGone_ = true;
+  events.clear();
+  emit q.startEventsChanged(true);
+  follow(process, true);
+}
+
 void EngineService::Private::follow(const EngineProcess& process, bool found) {
   report = EngineReport{};
   report.link = EngineLink::Spawning;
   report.state = api::EngineState::Starting;
   report.pid = process.pid;
   report.found = found;
-  socket_ = process.controlSocket;
   reached_ = false;
   processGone_ = false;
   end_.clear();
-  lastSeq_ = 0;
-  pause_ = kFirstPause;
-  unreachable_.start(kSlowToOpen);
   changed();
   // A pid of 0 is a process this host cannot see.
   if (process.pid != 0 && !watch_.watch(process.pid)) {
     processEnded({});
     return;
   }
-  open();
-}
-
-void EngineService::Private::open() {
-  client_.open(socket_, protocol::Topics{true, true, true, lastSeq_});
+  connection_.open(process.controlSocket);
 }
 
 void EngineService::Private::opened(const protocol::Hello& hello) {
   reached_ = true;
-  pause_ = kFirstPause;
-  unreachable_.stop();
   events.expectRetelling();
   report.link = EngineLink::Attached;
   report.state = hello.state;
@@ -240,30 +216,12 @@ void EngineService::Private::opened(const protocol::Hello& hello) {
   changed();
 }
 
-void EngineService::Private::closed(const Error& why) {
+void EngineService::Private::broken(const Error& why) {
   if (processGone_) {
     conclude();
-    return;
-  }
-  if (!running()) {
-    return;
-  }
-  // Words of the other side that will not change deserve to be seen at once; a connection that
-  // broke is usually there again before anyone could read of it.
-  const bool understood = why.code == ErrorCode::Unavailable || why.code == ErrorCode::Timeout;
-  if (!understood) {
-    report.link = EngineLink::Spawning;
-    report.failure = why;
-    pause_ = kLongestPause;
-    changed();
-  } else if (!unreachable_.isActive()) {
-    unreachable_.start(kSlowToReturn);
-  }
-  if (stopsAsked_ > 0 && why.code == ErrorCode::Timeout) {
+  } else if (stopsAsked_ > 0 && why.code == ErrorCode::Timeout) {
     terminate(stopsAsked_ > 1);  // it was asked over the connection and has not heard
   }
-  retry_.start(pause_);
-  pause_ = std::min<std::chrono::milliseconds>(2 * pause_, kLongestPause);
 }
 
 void EngineService::Private::stateArrived(const api::StateEvent& event) {
@@ -284,11 +242,6 @@ void EngineService::Private::statusArrived(const protocol::Status& status) {
   report.endpoint = QString::fromStdString(status.endpoint);
   report.info = status.info;
   changed();
-}
-
-void EngineService::Private::logArrived(const std::vector<LogRecord>& records) {
-  lastSeq_ = std::max(lastSeq_, records.back().seq);
-  emit q.logArrived(records);
 }
 
 void EngineService::Private::stop() {
@@ -322,19 +275,16 @@ void EngineService::Private::terminate(bool force) {
 void EngineService::Private::processEnded(const QString& how) {
   end_ = how;
   processGone_ = true;
-  retry_.stop();
-  unreachable_.stop();
   if (client_.isOpen()) {
-    lastWords_.start();  // closed() usually comes first
+    lastWords_.start();  // the end of the connection usually comes first
   } else {
-    client_.close();
     conclude();
   }
 }
 
 void EngineService::Private::conclude() {
   lastWords_.stop();
-  client_.close();
+  connection_.close();
   const bool asked = stopsAsked_ > 0 || report.state == api::EngineState::Draining ||
                      report.state == api::EngineState::Stopped;
   const bool toldWhy = report.state == api::EngineState::Failed && report.failure;

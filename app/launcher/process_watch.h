@@ -17,6 +17,7 @@ namespace tandem::app {
 /// Thread   the one that made it
 class ProcessWatch : public QObject {
   Q_OBJECT
+  Q_DISABLE_COPY_MOVE(ProcessWatch)
 
  public:
   explicit ProcessWatch(QObject* parent = nullptr);
