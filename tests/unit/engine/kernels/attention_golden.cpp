@@ -87,7 +87,7 @@ Table attentionBounds(const AttentionInputs& inputs, const Table& answer) {
 }
 
 OperatorCase attentionGolden(std::string name,
-                             std::shared_ptr<const AttentionInputs> inputs,
+                             const std::shared_ptr<const AttentionInputs>& inputs,
                              Table answer) {
   Table bounds = attentionBounds(*inputs, answer);
   return goldenCase(

@@ -31,7 +31,7 @@ struct AttentionInputs {
 [[nodiscard]] Table attentionBounds(const AttentionInputs& inputs, const Table& answer);
 
 [[nodiscard]] OperatorCase attentionGolden(std::string name,
-                                           std::shared_ptr<const AttentionInputs> inputs,
+                                           const std::shared_ptr<const AttentionInputs>& inputs,
                                            Table answer);
 
 /// Which entries the k best are, for every k from 1 to the number of entries: together the order of

@@ -108,7 +108,7 @@ Table sortedPicks(const std::vector<std::int32_t>& picks, const Table& weights) 
 }
 
 OperatorCase routerGolden(std::string name,
-                          std::shared_ptr<const RouterInputs> inputs,
+                          const std::shared_ptr<const RouterInputs>& inputs,
                           const Table& answer) {
   const Table magnitudes = productMagnitudes(inputs->x, inputs->gate.view());
   Table bounds{{}, answer.cols};

@@ -25,7 +25,7 @@ struct RouterInputs {
 
 /// The choice must be the same; weights within what float may make of the logits.
 [[nodiscard]] OperatorCase routerGolden(std::string name,
-                                        std::shared_ptr<const RouterInputs> inputs,
+                                        const std::shared_ptr<const RouterInputs>& inputs,
                                         const Table& answer);
 
 [[nodiscard]] OperatorCase unitRouterCase(UnitGoldens& goldens);

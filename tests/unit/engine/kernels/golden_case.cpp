@@ -50,11 +50,10 @@ OperatorCase goldenCase(OperatorId op,
   made.rows = kept->rows();
   made.columns = kept->cols;
   made.answer = kept->values;
-  made.run = std::move(run);
-  made.allow = [kept, inner = std::move(allow)](Matrix<float> allowed,
-                                                Matrix<const float> expected) {
-    inner(allowed, expected);
-  };
+  made.run = [kept, inner = std::move(run)](Operators& operators,
+                                            std::int64_t first,
+                                            Matrix<float> out) { inner(operators, first, out); };
+  made.allow = std::move(allow);
   return made;
 }
 

@@ -34,9 +34,7 @@ QString checkGolden(const kernels::OperatorCase& golden, bool reference) {
              : QString::fromStdString(golden.name + ": " + report.describe());
 }
 
-QString checkBoundIsNarrow(const kernels::OperatorCase& golden) {
-  const bool roundsOnTheWay = golden.op == kernels::OperatorId::SparseAttention;
-  const double share = roundsOnTheWay ? 1.0 / 32 : 1.0 / 128;
+QString checkBoundIsNarrow(const kernels::OperatorCase& golden, double share) {
   std::vector<float> expected(golden.answer.begin(), golden.answer.end());
   std::vector<float> allowed(expected.size());
   const kernels::Matrix<float> answer(expected.data(), golden.rows, golden.columns);

@@ -16,9 +16,8 @@ void addGoldenRows(const std::vector<kernels::OperatorCase>& cases);
 /// What is wrong with the case on the reference or on the CPU: "" when nothing is.
 [[nodiscard]] QString checkGolden(const kernels::OperatorCase& golden, bool reference);
 
-/// Whether what a case allows is small as a whole beside its answer: 1/128, too narrow for a
-/// missing term or a wrong index; 1/32 where the golden itself rounds to BF16 on the way. "" when
-/// it is.
-[[nodiscard]] QString checkBoundIsNarrow(const kernels::OperatorCase& golden);
+/// Whether what a case allows is, as a whole, at most this share of its answer: so narrow that a
+/// missing term or a wrong index shows. "" when it is.
+[[nodiscard]] QString checkBoundIsNarrow(const kernels::OperatorCase& golden, double share);
 
 }  // namespace tandem::tests

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <utility>
 
+#include "engine/kernels/reference/reference_operators.h"
+
 namespace tandem::tests {
 
 namespace {
@@ -44,6 +46,38 @@ std::vector<double> logitErrors(std::span<const float> v,
   return errors;
 }
 
+/// How far comb moves when its logits move by their errors, to first order: the sum over the logits
+/// of what each moves alone.
+std::vector<double> combErrors(Matrix<const float> streams,
+                               const HyperParameters& parameters,
+                               const std::vector<double>& errors,
+                               std::int64_t dim,
+                               std::int64_t m) {
+  kernels::ReferenceOperators reference;
+  const auto combOf = [&](const HyperParameters& own) {
+    std::vector<float> x(static_cast<std::size_t>(dim));
+    std::vector<float> post(static_cast<std::size_t>(m));
+    std::vector<float> comb(static_cast<std::size_t>(m * m));
+    reference.hyperPre({x.data(), 1, dim},
+                       {{post.data(), 1, m}, {comb.data(), 1, m * m}},
+                       streams,
+                       own.weights());
+    return comb;
+  };
+  const std::vector<float> still = combOf(parameters);
+  std::vector<double> moved(still.size());
+  HyperParameters nudged = parameters;
+  for (std::size_t n = 2 * static_cast<std::size_t>(m); n < errors.size(); ++n) {
+    nudged.base[n] = parameters.base[n] + static_cast<float>(errors[n]);
+    const std::vector<float> comb = combOf(nudged);
+    nudged.base[n] = parameters.base[n];
+    for (std::size_t i = 0; i < moved.size(); ++i) {
+      moved[i] += std::fabs(static_cast<double>(comb[i]) - static_cast<double>(still[i]));
+    }
+  }
+  return moved;
+}
+
 }  // namespace
 
 Table hyperPreBounds(const Table& streams,
@@ -70,23 +104,22 @@ Table hyperPreBounds(const Table& streams,
     for (std::size_t i = 0; i < count; ++i) {
       bounds.values.push_back(static_cast<float>(errors[count + i] / 2 + 32 * kFloatRoundoff));
     }
-    // In logarithms a pass over lines moves by no more than what came in and adds its own rounding.
-    const double logit =
-        *std::max_element(errors.begin() + 2 * static_cast<std::ptrdiff_t>(m), errors.end());
+    const std::vector<double> moved = combErrors(streams.middleRows(r, 1), own, errors, dim, m);
+    // Each pass rounds its sums and quotients, on both sides.
     const double passes = 2.0 * own.iterations;
-    const double relative =
-        (1 + 2 * passes) * logit + 2 * passes * (static_cast<double>(m) + 3) * kFloatRoundoff;
+    const double rounding = 2 * passes * (static_cast<double>(m) + 3) * kFloatRoundoff;
     for (std::int64_t n = 0; n < m * m; ++n) {
-      bounds.values.push_back(static_cast<float>(
-          relative * std::fabs(static_cast<double>(answer.view().row(r)[dim + m + n]))));
+      const double value = std::fabs(static_cast<double>(answer.view().row(r)[dim + m + n]));
+      bounds.values.push_back(
+          static_cast<float>(moved[static_cast<std::size_t>(n)] + rounding * value));
     }
   }
   return bounds;
 }
 
 OperatorCase hyperPreGolden(std::string name,
-                            std::shared_ptr<const Table> streams,
-                            HyperRows parameters,
+                            const std::shared_ptr<const Table>& streams,
+                            const HyperRows& parameters,
                             const Table& x,
                             const Table& post,
                             const Table& comb) {
@@ -119,10 +152,10 @@ OperatorCase hyperPreGolden(std::string name,
 }
 
 OperatorCase hyperPostGolden(std::string name,
-                             std::shared_ptr<const Table> streams,
-                             std::shared_ptr<const Table> y,
-                             std::shared_ptr<Table> post,
-                             std::shared_ptr<Table> comb,
+                             const std::shared_ptr<const Table>& streams,
+                             const std::shared_ptr<const Table>& y,
+                             const std::shared_ptr<Table>& post,
+                             const std::shared_ptr<Table>& comb,
                              Table answer) {
   const std::int64_t m = post->cols;
   const std::int64_t dim = y->cols;

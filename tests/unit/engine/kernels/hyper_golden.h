@@ -29,8 +29,8 @@ using HyperRows = std::shared_ptr<const std::vector<HyperParameters>>;
 
 /// hyperPre gives x, post and comb beside each other, within what float may make of the logits.
 [[nodiscard]] OperatorCase hyperPreGolden(std::string name,
-                                          std::shared_ptr<const Table> streams,
-                                          HyperRows parameters,
+                                          const std::shared_ptr<const Table>& streams,
+                                          const HyperRows& parameters,
                                           const Table& x,
                                           const Table& post,
                                           const Table& comb);
@@ -43,10 +43,10 @@ using HyperRows = std::shared_ptr<const std::vector<HyperParameters>>;
                                    std::int64_t m);
 
 [[nodiscard]] OperatorCase hyperPostGolden(std::string name,
-                                           std::shared_ptr<const Table> streams,
-                                           std::shared_ptr<const Table> y,
-                                           std::shared_ptr<Table> post,
-                                           std::shared_ptr<Table> comb,
+                                           const std::shared_ptr<const Table>& streams,
+                                           const std::shared_ptr<const Table>& y,
+                                           const std::shared_ptr<Table>& post,
+                                           const std::shared_ptr<Table>& comb,
                                            Table answer);
 
 }  // namespace tandem::tests

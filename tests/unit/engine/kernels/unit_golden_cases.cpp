@@ -16,8 +16,6 @@ namespace tandem::tests {
 namespace {
 
 using kernels::ActivationRounding;
-using kernels::HyperConnectionMix;
-using kernels::HyperConnectionWeights;
 using kernels::kFloatRoundoff;
 using kernels::RopeDirection;
 using kernels::sumError;

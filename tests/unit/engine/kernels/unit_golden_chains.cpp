@@ -19,7 +19,6 @@ namespace {
 using kernels::ActivationRounding;
 using kernels::kFloatRoundoff;
 using kernels::RopeDirection;
-using kernels::sumError;
 
 /// Entries as the golden holds them: pooled, or also normalised and rotated, or also rounded.
 enum class EntryStage { Pooled, KeyValue, Indexer };
@@ -156,6 +155,7 @@ OperatorCase indexerCase(UnitGoldens& goldens) {
   const auto projection = std::make_shared<const StoredWeight>(
       floatWeight(goldens.table(file, "weights_proj").values, dims[1]));
   std::vector<std::int32_t> visible;
+  visible.reserve(static_cast<std::size_t>(dims[0]));
   for (std::int32_t r = 0; r < dims[0]; ++r) {
     visible.push_back((r + 1) / dims[6]);
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Reading the unit goldens.
-#include <bit>
+#include <fmt/core.h>
+
 #include <cmath>
 #include <filesystem>
 #include <stdexcept>
@@ -24,6 +25,7 @@ std::uint8_t powerOfTwoCode(float scale) {
 
 std::vector<std::uint8_t> powerOfTwoCodes(const std::vector<float>& scales) {
   std::vector<std::uint8_t> codes;
+  codes.reserve(scales.size());
   for (const float scale : scales) {
     codes.push_back(powerOfTwoCode(scale));
   }
@@ -48,6 +50,7 @@ UnitGoldens::UnitGoldens(const std::string& folder) {
 
 std::vector<std::string> UnitGoldens::names() const {
   std::vector<std::string> names;
+  names.reserve(files_.size());
   for (const auto& [name, file] : files_) {
     names.push_back(name);
   }
@@ -123,7 +126,7 @@ std::vector<std::string> UnitGoldens::unread() const {
   std::vector<std::string> made;
   for (const auto& [file, tensors] : unread_) {
     for (const std::string& tensor : tensors) {
-      made.push_back(file + ": " + tensor);
+      made.push_back(fmt::format("{}: {}", file, tensor));
     }
   }
   return made;

@@ -46,7 +46,9 @@ class UnitGoldensTest : public QObject {
 
   void aBoundIsNeverWide() {
     for (const OperatorCase& golden : cases_) {
-      const QString wrong = checkBoundIsNarrow(golden);
+      // The attention's golden rounds to BF16 on the way.
+      const bool roundsOnTheWay = golden.op == tandem::kernels::OperatorId::SparseAttention;
+      const QString wrong = checkBoundIsNarrow(golden, roundsOnTheWay ? 1.0 / 16 : 1.0 / 128);
       QVERIFY2(wrong.isEmpty(), qPrintable(wrong));
     }
   }
