@@ -82,6 +82,9 @@ constexpr std::array kNotApplicable{
 class RealWeightsTest : public QObject {
   Q_OBJECT
 
+  std::unique_ptr<RealWeights> files_;
+  std::vector<OperatorCase> cases_;
+
  private slots:
   void initTestCase() {
     const QString folder = sharedData(QStringLiteral("real-weights"));
@@ -152,10 +155,6 @@ class RealWeightsTest : public QObject {
     }
     QVERIFY2(unexplained.isEmpty(), qPrintable(unexplained.join(u'\n')));
   }
-
- private:
-  std::unique_ptr<RealWeights> files_;
-  std::vector<OperatorCase> cases_;
 };
 
 }  // namespace

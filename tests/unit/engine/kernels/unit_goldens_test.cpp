@@ -26,6 +26,9 @@ using tandem::tests::UnitGoldens;
 class UnitGoldensTest : public QObject {
   Q_OBJECT
 
+  std::unique_ptr<UnitGoldens> goldens_;
+  std::vector<OperatorCase> cases_;
+
  private slots:
   void initTestCase() {
     const QString folder = sharedData(QStringLiteral("unit-goldens"));
@@ -92,10 +95,6 @@ class UnitGoldensTest : public QObject {
     }
     QCOMPARE(unread, QStringList());
   }
-
- private:
-  std::unique_ptr<UnitGoldens> goldens_;
-  std::vector<OperatorCase> cases_;
 };
 
 }  // namespace
