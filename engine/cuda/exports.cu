@@ -5,6 +5,7 @@
 #include "engine/comm/nccl/nccl_communicator.h"
 #include "engine/cuda/all_reduce_check.h"
 #include "engine/cuda/cuda_exports.h"
+#include "engine/cuda/device_case_operators.h"
 #include "engine/device/cuda/cuda_check.h"
 
 namespace tandem::cuda {
@@ -49,6 +50,7 @@ constexpr CudaExports kExports{
     .makeNcclId = comm::makeNcclId,
     .connectNccl = comm::NcclCommunicator::connect,
     .checkAllReduce = checkAllReduce,
+    .makeCaseOperators = makeCaseOperators,
 };
 
 }  // namespace

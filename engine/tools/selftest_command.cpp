@@ -148,13 +148,21 @@ nlohmann::ordered_json toJson(const kernels::OperatorCase& operatorCase, const C
   return line;
 }
 
-void print(const kernels::OperatorCase& operatorCase, const CaseReport& report) {
-  fmt::print("{:<14} {:<20} {}\n",
-             kernels::caseStateName(report.state),
+/// On CUDA a case without a kernel says whose kernel it waits for.
+std::string stateText(CaseState state, const std::string& backend) {
+  return state == CaseState::NoKernel && backend == "cuda" ? "no CUDA kernel yet"
+                                                           : kernels::caseStateName(state);
+}
+
+void print(const kernels::OperatorCase& operatorCase,
+           const CaseReport& report,
+           const std::string& backend) {
+  fmt::print("{:<18} {:<20} {}\n",
+             stateText(report.state, backend),
              kernels::operatorName(operatorCase.op),
              operatorCase.name);
   if (wasRun(report)) {
-    fmt::print("{:<14} {}\n", "", report.describe());
+    fmt::print("{:<18} {}\n", "", report.describe());
   }
 }
 
@@ -196,7 +204,7 @@ int selftestCommand(int argc, char** argv) {
     if (json) {
       lines.push_back(toJson(operatorCase, report));
     } else {
-      print(operatorCase, report);
+      print(operatorCase, report, name);
     }
   }
   if (json) {

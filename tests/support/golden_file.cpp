@@ -14,6 +14,14 @@ Result<GoldenFile> GoldenFile::open(const std::string& path) {
   return GoldenFile(std::move(*file));
 }
 
+std::vector<std::string> GoldenFile::names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : file_.tensors()) {
+    names.push_back(name);
+  }
+  return names;
+}
+
 std::vector<std::int64_t> GoldenFile::shape(const std::string& name) const {
   return file_.tensors().at(name).shape;
 }

@@ -17,6 +17,7 @@ class GoldenFile {
   static Result<GoldenFile> open(const std::string& path);
 
   [[nodiscard]] bool has(const std::string& name) const { return file_.tensors().contains(name); }
+  [[nodiscard]] std::vector<std::string> names() const;
   [[nodiscard]] std::vector<std::int64_t> shape(const std::string& name) const;
 
   /// Need the tensor to exist with that element type; throw otherwise, which fails the test.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/kernels/attended_rows.h"
 #include "engine/kernels/cpu/vector_math.h"
 #include "engine/kernels/number_formats.h"
 #include "engine/kernels/top_k.h"
@@ -141,18 +142,7 @@ void CpuOperators::sparseAttention(Matrix<float> out,
     std::vector<const float*> rows;
     std::vector<float> logits;
     for (std::int64_t r = begin; r < end; ++r) {
-      const std::int64_t position = positions[static_cast<std::size_t>(r)];
-      rows.clear();
-      for (std::int64_t p = std::max<std::int64_t>(0, position - keys.windowTokens + 1);
-           p <= position;
-           ++p) {
-        rows.push_back(keys.window.row(p % keys.window.rows));
-      }
-      if (keys.entries.rows > 0) {
-        for (std::int32_t i = 0; i < keys.entryCount[static_cast<std::size_t>(r)]; ++i) {
-          rows.push_back(keys.entries.row(keys.chosen.rows > 0 ? keys.chosen.row(r)[i] : i));
-        }
-      }
+      attendedRows(rows, keys, r, positions[static_cast<std::size_t>(r)]);
       logits.resize(rows.size());
       for (std::size_t h = 0; h < sinks.size(); ++h) {
         const std::int64_t offset = static_cast<std::int64_t>(h) * dim;

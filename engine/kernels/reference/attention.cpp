@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "engine/kernels/attended_rows.h"
 #include "engine/kernels/reference/reference_operators.h"
 #include "engine/kernels/top_k.h"
 
@@ -46,18 +47,7 @@ void ReferenceOperators::sparseAttention(Matrix<float> out,
   std::vector<double> logits;
   std::vector<double> sum(static_cast<std::size_t>(dim));
   for (std::int64_t r = 0; r < q.rows; ++r) {
-    const std::int64_t position = positions[static_cast<std::size_t>(r)];
-    rows.clear();
-    for (std::int64_t p = std::max<std::int64_t>(0, position - keys.windowTokens + 1);
-         p <= position;
-         ++p) {
-      rows.push_back(keys.window.row(p % keys.window.rows));
-    }
-    if (keys.entries.rows > 0) {
-      for (std::int32_t i = 0; i < keys.entryCount[static_cast<std::size_t>(r)]; ++i) {
-        rows.push_back(keys.entries.row(keys.chosen.rows > 0 ? keys.chosen.row(r)[i] : i));
-      }
-    }
+    attendedRows(rows, keys, r, positions[static_cast<std::size_t>(r)]);
     for (std::size_t h = 0; h < sinks.size(); ++h) {
       const std::int64_t offset = static_cast<std::int64_t>(h) * dim;
       logits.clear();
