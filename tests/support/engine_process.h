@@ -23,7 +23,7 @@ inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;
 inline constexpr int kExitFatal = 75;
 
-inline constexpr int kPatienceMs = 30000;
+inline constexpr int kPatienceMs = 90000;
 
 /// One run of tandem-engine; killed when it goes out of scope.
 class Engine {
