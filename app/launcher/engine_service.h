@@ -43,6 +43,7 @@ struct EngineReport {
 /// GUI thread; never blocks.
 class EngineService : public QObject {
   Q_OBJECT
+  Q_DISABLE_COPY_MOVE(EngineService)
 
  public:
   /// `host` must outlive it.
