@@ -70,7 +70,7 @@ std::optional<HttpProblem> CompletionReader::read(const SseEvent& event) {
   }
   const bool wasThinking = completion_.content.isEmpty() && completion_.calls.empty();
   std::optional<HttpProblem> problem;
-  for (const QJsonValue& choice : chunk[u"choices"].toArray()) {
+  for (const auto& choice : chunk[u"choices"].toArray()) {
     problem = readChoice(choice.toObject());
     if (problem) {
       return problem;
@@ -100,7 +100,7 @@ std::optional<HttpProblem> CompletionReader::readChoice(const QJsonObject& choic
   const QJsonObject delta = choice[u"delta"].toObject();
   completion_.content += delta[u"content"].toString();
   completion_.reasoning += delta[u"reasoning_content"].toString();
-  for (const QJsonValue& call : delta[u"tool_calls"].toArray()) {
+  for (const auto& call : delta[u"tool_calls"].toArray()) {
     if (std::optional<HttpProblem> problem = readCall(call.toObject())) {
       return problem;
     }

@@ -93,6 +93,8 @@ class LoopbackCommunicator final : public Communicator {
   LoopbackCommunicator(std::shared_ptr<Group> group, int rank)
       : group_(std::move(group)),
         rank_(rank) {}
+  LoopbackCommunicator(const LoopbackCommunicator&) = delete;
+  LoopbackCommunicator& operator=(const LoopbackCommunicator&) = delete;
 
   ~LoopbackCommunicator() override {
     group_->seat(rank_).left.store(true);
@@ -187,6 +189,7 @@ std::vector<std::unique_ptr<Communicator>> makeLoopbackCommunicators(
     std::chrono::milliseconds deadline) {
   const auto group = std::make_shared<Group>(ranks, deadline);
   std::vector<std::unique_ptr<Communicator>> ends;
+  ends.reserve(static_cast<std::size_t>(ranks));
   for (int rank = 0; rank < ranks; ++rank) {
     ends.push_back(std::make_unique<LoopbackCommunicator>(group, rank));
   }

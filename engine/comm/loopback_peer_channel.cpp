@@ -32,6 +32,8 @@ class LoopbackPeerChannel final : public PeerChannel {
         epoch_(epoch),
         mine_(std::move(mine)),
         theirs_(std::move(theirs)) {}
+  LoopbackPeerChannel(const LoopbackPeerChannel&) = delete;
+  LoopbackPeerChannel& operator=(const LoopbackPeerChannel&) = delete;
 
   ~LoopbackPeerChannel() override {
     theirs_->inbox.close(Error{ErrorCode::Unavailable, fmt::format("rank {} is gone", rank_), ""});

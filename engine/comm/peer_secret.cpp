@@ -3,7 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
-#include <string.h>
+#include <string.h>  // NOLINT(modernize-deprecated-headers): <cstring> promises no explicit_bzero
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>

@@ -81,7 +81,7 @@ Result<void> Attention::forward(Step& step,
   return step.communicator.allReduceSum({y.data, static_cast<std::size_t>(rows * y.cols)});
 }
 
-void Attention::storeWindowRows(Step& step, kernels::Matrix<const float> kv) {
+void Attention::storeWindowRows(Step& step, kernels::Matrix<const float> kv) const {
   for (const RowRange& range : step.ranges) {
     const kernels::Matrix<float> ring = range.cache->layer(layer_).windowRing();
     for (std::int64_t i = 0; i < range.count; ++i) {

@@ -34,7 +34,7 @@ class Attention {
   Result<void> forward(Step& step, kernels::Matrix<float> y, kernels::Matrix<const float> x);
 
  private:
-  void storeWindowRows(Step& step, kernels::Matrix<const float> kv);
+  void storeWindowRows(Step& step, kernels::Matrix<const float> kv) const;
   void attend(Step& step, kernels::Matrix<float> o, kernels::Matrix<const float> q);
 
   kernels::WeightMatrix wqA_;

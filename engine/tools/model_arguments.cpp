@@ -63,6 +63,7 @@ Result<void> runRanks(const ModelArguments& arguments,
   };
   {
     std::vector<std::jthread> threads;
+    threads.reserve(static_cast<std::size_t>(arguments.ranks));
     for (int rank = 0; rank < arguments.ranks; ++rank) {
       threads.emplace_back([&, rank] {
         const Result<void> done = runRank(rank);

@@ -23,7 +23,14 @@ inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;
 inline constexpr int kExitFatal = 75;
 
-inline constexpr int kPatienceMs = 30000;
+// A sanitizer makes a forward pass of the model many times slower.
+#ifdef TANDEM_SANITIZED
+inline constexpr int kSlowness = 4;
+#else
+inline constexpr int kSlowness = 1;
+#endif
+
+inline constexpr int kPatienceMs = 90000 * kSlowness;
 
 /// One run of tandem-engine; killed when it goes out of scope.
 class Engine {

@@ -39,6 +39,8 @@ class FakeEngine final : public api::EngineClient {
  public:
   /// `tokenizer` must outlive the engine.
   FakeEngine(const tokenizer::Tokenizer& tokenizer, FakeScript script);
+  FakeEngine(const FakeEngine&) = delete;
+  FakeEngine& operator=(const FakeEngine&) = delete;
   ~FakeEngine() override;
 
   Result<std::shared_ptr<api::OutputQueue>> submit(api::TokenRequest request) override;
@@ -59,7 +61,7 @@ class FakeEngine final : public api::EngineClient {
 
   /// Waits until `count` requests are live. False if that takes longer than `patience`.
   [[nodiscard]] bool waitForLive(std::size_t count,
-                                 std::chrono::milliseconds patience = std::chrono::seconds(5))
+                                 std::chrono::milliseconds patience = std::chrono::seconds(30))
       TANDEM_EXCLUDES(mutex_);
 
   /// Ends every live request as a draining engine does.

@@ -8,6 +8,7 @@
 #include <fmt/core.h>
 
 #include <cstdio>
+#include <exception>
 #include <fstream>
 #include <iostream>
 #include <string>
@@ -49,17 +50,11 @@ FakeReply chooseReply(const nlohmann::json& rules, const std::string& prompt) {
   return nothing;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  if (argc != 2) {
-    fmt::print(stderr, "usage: fake-engine-server SCRIPT.json\n");
-    return 2;
-  }
-  std::ifstream file(argv[1]);
+int serve(const char* script) {
+  std::ifstream file(script);
   const nlohmann::json rules = nlohmann::json::parse(file, nullptr, false);
   if (!rules.is_array()) {
-    fmt::print(stderr, "fake-engine-server: {} is no list of rules\n", argv[1]);
+    fmt::print(stderr, "fake-engine-server: {} is no list of rules\n", script);
     return 2;
   }
 
@@ -86,4 +81,19 @@ int main(int argc, char** argv) {
   while (std::getline(std::cin, ignored)) {
   }
   return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fputs("usage: fake-engine-server SCRIPT.json\n", stderr);
+    return 2;
+  }
+  try {
+    return serve(argv[1]);
+  } catch (const std::exception& error) {
+    std::fputs(error.what(), stderr);
+    return 1;
+  }
 }

@@ -156,7 +156,7 @@ bool RawHttpClient::fill(std::chrono::steady_clock::time_point end) {
   if (closed_ || left.count() <= 0 || ::poll(&poll, 1, static_cast<int>(left.count())) <= 0) {
     return false;
   }
-  std::array<char, 65536> bytes;
+  std::array<char, 65536> bytes{};
   const ssize_t got = ::recv(socket_.get(), bytes.data(), bytes.size(), 0);
   if (got <= 0) {
     closed_ = true;

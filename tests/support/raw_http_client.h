@@ -56,7 +56,7 @@ class RawHttpClient {
   FileDescriptor socket_;
   std::string buffer_;
   bool closed_ = false;
-  std::chrono::milliseconds deadline_{10'000};
+  std::chrono::milliseconds deadline_{60'000};
 };
 
 /// A request on a connection of its own.

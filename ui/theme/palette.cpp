@@ -70,7 +70,7 @@ const Palette& paletteOf(ThemeMode mode) {
 
 QColor blended(const QColor& over, const QColor& under, double opacity) {
   const auto mix = [opacity](int top, int bottom) {
-    return static_cast<int>(top * opacity + bottom * (1.0 - opacity) + 0.5);
+    return qRound(top * opacity + bottom * (1.0 - opacity));
   };
   return {mix(over.red(), under.red()),
           mix(over.green(), under.green()),

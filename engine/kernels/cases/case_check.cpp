@@ -23,6 +23,7 @@ class Output {
         view_(values_.data(), shape.rows, shape.columns) {}
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
+  ~Output() = default;
 
   [[nodiscard]] Matrix<float> view() const { return view_; }
 

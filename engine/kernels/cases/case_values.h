@@ -41,6 +41,7 @@ struct CaseWeight {
   CaseWeight& operator=(CaseWeight&&) = default;
   CaseWeight(const CaseWeight&) = delete;
   CaseWeight& operator=(const CaseWeight&) = delete;
+  ~CaseWeight() = default;
 };
 
 /// Random codes of every finite value, scales 2^-7 to 2^0. With Fp8Block, `blockRow` and

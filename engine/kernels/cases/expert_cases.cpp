@@ -217,13 +217,13 @@ void allowExperts(const Experts& inputs, Matrix<float> allowed) {
 }
 
 struct ExpertShape {
-  const char* what;
-  WeightFormat format;
-  std::int64_t rows;
-  std::int64_t dim;
-  std::int64_t width;
-  std::int64_t experts;
-  std::int64_t picked;
+  const char* what = "";
+  WeightFormat format = WeightFormat::Fp8Block;
+  std::int64_t rows = 0;
+  std::int64_t dim = 0;
+  std::int64_t width = 0;
+  std::int64_t experts = 0;
+  std::int64_t picked = 0;
   ActivationRounding rounding = ActivationRounding::None;
   float inputScale = 1;  // keeps gate and up near the limit, on both sides of it
 };

@@ -16,11 +16,11 @@ namespace tandem::kernels {
 namespace {
 
 struct Shape {
-  const char* what;
-  WeightFormat format;
-  std::int64_t rows;
-  std::int64_t in;  // of one group
-  std::int64_t out;
+  const char* what = "";
+  WeightFormat format = WeightFormat::Fp8Block;
+  std::int64_t rows = 0;
+  std::int64_t in = 0;  // of one group
+  std::int64_t out = 0;
   ActivationRounding rounding = ActivationRounding::None;
   int blockRow = 0;
   int blockColumn = 0;
@@ -120,6 +120,7 @@ std::vector<OperatorCase> linearCases() {
       {"fp8, in 2 groups inside one block", WeightFormat::Fp8Block, 5, 257, 80, kNone, 32, 96, 2},
   };
   std::vector<OperatorCase> cases;
+  cases.reserve(shapes.size());
   std::uint64_t seed = 100;
   for (const Shape& shape : shapes) {
     cases.push_back(makeCase(seed++, shape));

@@ -348,7 +348,7 @@ void ChatSessionTest::anAnswerThatIsNoStreamIsRefused() {
 void ChatSessionTest::silenceEndsTheWait() {
   ScriptedHttpServer server;
   HttpClient http({server.base(), {}});
-  http.setSilenceLimit(std::chrono::milliseconds(50));
+  http.setSilenceLimit(std::chrono::milliseconds(500));
   ChatClient client(http);
   QSignalSpy failed(&client, &ChatClient::failed);
   server.answer({{streamHead(), delta(R"({"content":"so"})")}, Ending::KeepOpen});

@@ -37,7 +37,7 @@ class BaseTest : public QObject {
     const Result<int> bad = Error{ErrorCode::NotFound, "no file x", "Look in y."};
     QVERIFY(!bad.ok());
     QCOMPARE(bad.error().code, ErrorCode::NotFound);
-    QVERIFY_EXCEPTION_THROWN((void)bad.value(), std::bad_variant_access);
+    QVERIFY_THROWS_EXCEPTION(std::bad_variant_access, (void)bad.value());
   }
 
   void errorTextEndsTheMessageOnceBeforeTheRemedy() {

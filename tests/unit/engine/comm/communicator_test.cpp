@@ -257,7 +257,7 @@ class CommunicatorTest : public QObject {
     const Result<void> first = ends[0]->allReduceSum(data);
     const Result<void> second = ends[0]->allReduceSum(data);
     leaving.join();
-    QVERIFY(std::chrono::steady_clock::now() - start < 5s);
+    QVERIFY(std::chrono::steady_clock::now() - start < 30s);  // of the 60 s deadline
     QVERIFY(!first.ok() && !second.ok());
     QCOMPARE(first.error().code, ErrorCode::Unavailable);
     QVERIFY(first.error().message.find("rank 1 is gone") != std::string::npos);

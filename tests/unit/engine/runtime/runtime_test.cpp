@@ -105,6 +105,8 @@ class Rig {
     core->start(*runner, info, nullptr);
     core->announceReady("http://127.0.0.1:1/v1");
   }
+  Rig(const Rig&) = delete;
+  Rig& operator=(const Rig&) = delete;
   ~Rig() {
     // A test that failed may have left them closed.
     control.valve.open();
@@ -559,7 +561,7 @@ class EngineCoreTest : public QObject {
     const auto queue = *rig.core->submit(request("r", {1}, 40));
     const auto begin = std::chrono::steady_clock::now();
     const api::RequestOutput output = collect(*queue);
-    QVERIFY(std::chrono::steady_clock::now() - begin < 5s);
+    QVERIFY(std::chrono::steady_clock::now() - begin < 20s);
     QCOMPARE(output.finish, api::FinishReason::Failed);
     QCOMPARE(output.error->message, std::string("rank 1 gave up: the fake model broke"));
     QVERIFY(becomesReadable(rig.core->endedFd(), 5s));
