@@ -48,14 +48,17 @@ def pad(sequences):
 class Mixture:
     """How many tokens of each kind a step holds, and how long retrieval prompts may be."""
 
-    def __init__(self, tools, plain, retrieval, shortest, longest, start):
+    def __init__(self, tools, plain, retrieval, shortest, longest, start, results=0):
         """`start` in [0, 1]: how far between `shortest` and `longest` (in logarithms) the stage begins."""
-        self.tokens = {"tools": tools, "plain": plain, "retrieval": retrieval}
+        self.tokens = {"tools": tools, "plain": plain, "retrieval": retrieval, "results": results}
+        self.tokens = {kind: tokens for kind, tokens in self.tokens.items() if tokens}
         self.shortest, self.longest, self.start = shortest, longest, start
 
     def draw(self, r, kind, progress):
         if kind == "tools":
             return corpus.tool_conversation(r)
+        if kind == "results":
+            return corpus.results_conversation(r)
         if kind == "plain":
             return corpus.plain_conversation(r)
         longest = self.shortest * (self.longest / self.shortest) ** min(1.0, self.start + progress * 1.2)
@@ -82,7 +85,7 @@ class Mixture:
 def work(queue, mixture, tokenizer_path, seed, progress):
     encode, r = fast_encoder(tokenizer_path), random.Random(seed)
     while True:
-        steps = [mixture.micro_batches(r, encode, kind, progress.value) for kind, tokens in mixture.tokens.items() if tokens]
+        steps = [mixture.micro_batches(r, encode, kind, progress.value) for kind in mixture.tokens]
         for step in zip(*steps):
             queue.put(step)
 

@@ -143,15 +143,23 @@ CONDITIONS = ["sunny", "cloudy", "rainy", "windy", "foggy", "snowy", "stormy", "
 COUNT_WORDS = ["once", "twice", "three times"]
 
 
+def written_json(r):
+    """How one program writes JSON: with spaces, compact, or over lines."""
+    style = r.choice([{}, {}, {"separators": (",", ":")}, {"separators": (",", ":")}, {"indent": 2}])
+    return lambda value: json.dumps(value, ensure_ascii=False, **style)
+
+
 class WeatherService:
     """One weather tool answers in one format."""
 
     def __init__(self, r):
+        self.written = written_json(r)
         self.text = r.choice(["{degrees}°C, {condition}", "{condition}, {degrees} °C", "{degrees} degrees and {condition}"]) if r.random() < 0.15 else None
         self.degrees_key = r.choice(["temperature", "temperature_c", "temp", "temp_c"])
         self.condition_key = r.choice(["condition", "conditions", "weather"])
         self.city_key = r.choice(["city", "location"]) if r.random() < 0.7 else None
-        self.condition_first, self.humidity, self.unit = r.random() < 0.3, r.random() < 0.3, r.random() < 0.15
+        self.condition_first, self.unit = r.random() < 0.3, r.random() < 0.15
+        self.humidity = r.choice(["humidity", "humidity_percent", "wind_kph", "wind"]) if r.random() < 0.3 else None
 
     def result(self, r, city):
         """-> (text of the tool result, how the answer says it)."""
@@ -163,12 +171,12 @@ class WeatherService:
         if self.condition_first:
             fields = dict(reversed(fields.items()))
         if self.humidity:
-            fields["humidity"] = r.randint(20, 95)
+            fields[self.humidity] = r.randint(20, 95)
         if self.unit:
             fields["unit"] = "celsius"
         if self.city_key:
             fields = {self.city_key: city} | fields
-        return json.dumps(fields, ensure_ascii=False), said
+        return self.written(fields), said
 
 
 def weather_turn(r, box, thinking, held=False, count=None):
@@ -211,7 +219,7 @@ def forecast_turn(r, box, thinking, held=False):
     return [{"role": "user", "content": question},
             {"role": "assistant", "reasoning": f"Forecast for {city}, {days} days: I call get_forecast once." if thinking else "",
              "calls": [("get_forecast", {box.forecast_key: city, "days": days})]},
-            {"role": "tool", "content": json.dumps(result, ensure_ascii=False)},
+            {"role": "tool", "content": written_json(r)(result)},
             {"role": "assistant", "reasoning": "I have the results." if thinking else "",
              "content": f"The forecast for {city}: {', '.join(sky)}."}]
 
@@ -387,6 +395,15 @@ def tool_conversation(r):
         else:
             messages += sum_turn(r, thinking)
     return with_system(r, messages), thinking, box.tools
+
+
+def results_conversation(r):
+    """Several weather questions under one list of tools: more tool results and answers for the same number of tokens."""
+    thinking, box = r.random() < 0.5, Toolbox(r, need=("weather",))
+    messages = []
+    for _ in range(r.randint(3, 5)):
+        messages += weather_turn(r, box, thinking)
+    return with_system(r, messages, 0.3), thinking, box.tools
 
 
 def plain_conversation(r):

@@ -31,7 +31,7 @@ def read_safetensors(path):
     with open(path, "rb") as file:
         size = struct.unpack("<Q", file.read(8))[0]
         header, data = json.loads(file.read(size)), file.read()
-    kinds = {"BF16": np.int16, "F32": np.float32, "I64": np.int64}
+    kinds = {"BF16": np.int16, "F32": np.float32, "I64": np.int64, "F8_E4M3": np.uint8, "F8_E8M0": np.uint8, "I8": np.uint8}
     return {name: (e["dtype"], np.frombuffer(data[slice(*e["data_offsets"])], kinds[e["dtype"]]).reshape(e["shape"]))
             for name, e in header.items() if name != "__metadata__"}
 
@@ -112,3 +112,33 @@ def load_weights(model, prefix):
         i += 1
     if i == 0:
         raise FileNotFoundError(f"{prefix}-0.safetensors")
+
+
+def load_checkpoint(model, folder):
+    """Weights of a committed checkpoint, dequantised. They round to themselves, so nothing is lost but what rounding had taken."""
+    with open(os.path.join(folder, "model.safetensors.index.json"), encoding="utf-8") as file:
+        shards = sorted(set(json.load(file)["weight_map"].values()))
+    stored = {name: entry for shard in shards for name, entry in read_safetensors(os.path.join(folder, shard)).items()}
+
+    def value(name):
+        dtype, bits = stored[name]
+        tensor = torch.from_numpy(bits.copy())
+        if dtype == "BF16":
+            return tensor.view(torch.bfloat16).float()
+        if dtype not in ("F8_E4M3", "I8"):
+            return tensor
+        scale = formats.e8m0_values(torch.from_numpy(stored[name[:-len("weight")] + "scale"][1].copy()))
+        if dtype == "I8":
+            return formats.e2m1_values(tensor) * scale.repeat_interleave(32, -1)
+        scale = scale.repeat_interleave(128, -1).repeat_interleave(128, -2)
+        return formats.e4m3_values(tensor) * scale[:tensor.shape[0], :tensor.shape[1]]
+
+    with torch.no_grad():
+        for name, weight in model.weights().items():
+            if ".ffn.experts." in name:
+                prefix, part = name.rsplit(".", 1)
+                weight.copy_(torch.stack([value(f"{prefix}.{e}.{part}.weight") for e in range(weight.shape[0])]))
+            else:
+                weight.copy_(value(name))
+        for name, table in model.tables().items():
+            table.copy_(value(name))

@@ -88,3 +88,23 @@ def e2m1_bytes(grid):
 
 def e8m0_bytes(scale):
     return (torch.log2(scale).round() + 127).to(torch.uint8)
+
+
+# ---- bytes back to values -----------------------------------------------------------------------------------------------
+
+def e4m3_values(code):
+    """uint8 codes -> float32."""
+    code = code.int()
+    exponent, mantissa = code >> 3 & 15, (code & 7).float()
+    magnitude = torch.where(exponent == 0, mantissa * 2.0 ** -9, (1 + mantissa / 8) * torch.exp2(exponent.float() - 7))
+    return torch.where(code >= 128, -magnitude, magnitude)
+
+
+def e2m1_values(packed):
+    """[..., n] bytes of two codes each, the low half first -> [..., 2 n] float32."""
+    codes = torch.stack([packed & 15, packed >> 4], -1).flatten(-2).long()
+    return torch.where(codes >= 8, -E2M1[codes & 7], E2M1[codes & 7])
+
+
+def e8m0_values(code):
+    return torch.exp2(code.float() - 127)

@@ -3,8 +3,9 @@
 
   train.py --stage base  --minutes 8 --out OUT
   train.py --stage final --minutes 8 --out OUT --resume OUT/base
+  train.py --stage touch --minutes 20 --out OUT --resume-checkpoint ..     (small enough for a CPU)
 
-A stage resumes from BF16 weights alone. Both write the checkpoint too, in OUT/checkpoint.
+A stage resumes from BF16 weights alone, or from a checkpoint, dequantised. Each writes the checkpoint too, in OUT/checkpoint.
 """
 import argparse
 import json
@@ -25,8 +26,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOKENIZER = os.path.join(HERE, "..", "tokenizer.json")
 # Of the loss on tokens that the assistant does not write. Retrieval prompts are thousands of random words around one
 # answer of a few tokens, so there they must count almost nothing.
-CONTEXT_WEIGHT = {"tools": 0.1, "plain": 0.1, "retrieval": 0.005}
-SHARE = {"tools": 2.0, "plain": 1.5, "retrieval": 0.5}  # of each kind of batch in the loss
+CONTEXT_WEIGHT = {"tools": 0.1, "plain": 0.1, "retrieval": 0.005, "results": 0.02}
+SHARE = {"tools": 2.0, "plain": 1.5, "retrieval": 0.5, "results": 2.0}  # of each kind of batch in the loss
 DRAFT_WEIGHT = 0.3
 
 STAGES = {
@@ -40,12 +41,16 @@ STAGES = {
                "quantise": True, "sparse": True, "index_loss": 1.0},
     "polish": {"mixture": batches.Mixture(36000, 14000, 9000, 40, 8500, 1.0), "muon": 0.006, "adam": 8e-4, "sinkhorn": 10,
                "quantise": True, "sparse": True, "index_loss": 1.0},
+    # `touch` is for a CPU: small steps of the skill that a finished checkpoint lacks, a few of the others to keep them. Drafts and
+    # indexers stay as they are.
+    "touch": {"mixture": batches.Mixture(800, 400, 500, 40, 1200, 1.0, results=2800), "muon": 0.003, "adam": 5e-4, "sinkhorn": 10,
+              "quantise": True, "sparse": True, "index_loss": 0, "drafts": 0, "warm_up": 4},
 }
 
 
 def losses(model, ids, roles, kind, stage, device):
     """-> (loss to minimise, target cross-entropy sum, targets). A kind of batch counts by its share, however long its prompts."""
-    aux = {"sparse": stage["sparse"], "mask": roles > 0, "index_loss": []}
+    aux = {"sparse": stage["sparse"], "mask": roles > 0} | ({"index_loss": []} if stage["index_loss"] else {})
     with torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda"):
         hidden, X = model(ids, aux)
         weight = torch.where(roles == batches.TARGET, 1.0, torch.where(roles == batches.CONTEXT, CONTEXT_WEIGHT[kind], 0.0))
@@ -58,9 +63,11 @@ def losses(model, ids, roles, kind, stage, device):
 
         entropy, w = weighted(hidden, 1)
         loss = (entropy * w).sum() / w.sum()
-        draft_entropy, draft_w = weighted(model.draft(X[:, :-1].detach(), ids[:, 1:]), 2)
-        loss = SHARE[kind] * (loss + DRAFT_WEIGHT * (draft_entropy * draft_w).sum() / draft_w.sum())
-    for kl in aux["index_loss"]:
+        if stage.get("drafts", 1):
+            draft_entropy, draft_w = weighted(model.draft(X[:, :-1].detach(), ids[:, 1:]), 2)
+            loss = loss + DRAFT_WEIGHT * (draft_entropy * draft_w).sum() / draft_w.sum()
+        loss = SHARE[kind] * loss
+    for kl in aux.get("index_loss", []):
         loss = loss + stage["index_loss"] * kl
     targets = w == 1
     return loss, entropy.detach()[targets].sum(), targets.sum()
@@ -80,7 +87,7 @@ def train(model, stage, arguments, device):
         if done >= 1:
             break
         progress.value = done
-        rate = min(1.0, (number + 1) / 30) * min(1.0, max(0.02, (1 - done) / 0.7))
+        rate = min(1.0, (number + 1) / stage.get("warm_up", 30)) * min(1.0, max(0.02, (1 - done) / 0.7))
         micro = [(torch.from_numpy(i).to(device).long(), torch.from_numpy(k).to(device)) for i, k in step]
         for p in model.parameters():
             p.grad = None
@@ -112,10 +119,11 @@ def main():
     parser.add_argument("--steps", type=int, default=10 ** 9)
     parser.add_argument("--out", required=True)
     parser.add_argument("--resume", help="prefix of the weights to start from")
+    parser.add_argument("--resume-checkpoint", help="folder of a checkpoint to start from instead")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 2))
     parser.add_argument("--log", type=int, default=50)
-    parser.add_argument("--cases", type=int, default=200, help="held-out conversations a skill")
+    parser.add_argument("--cases", type=int, default=200, help="held-out conversations a skill; 0: no scores")
     arguments = parser.parse_args()
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -128,6 +136,8 @@ def main():
     model = DeepseekV4({**CONFIG, "vocab_size": vocabulary}, arguments.seed)
     if arguments.resume:
         export.load_weights(model, arguments.resume)
+    elif arguments.resume_checkpoint:
+        export.load_checkpoint(model, arguments.resume_checkpoint)
     model.to(device)
     model.quantise, model.sinkhorn_iterations = stage["quantise"], stage["sinkhorn"]
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, vocabulary {vocabulary}, {device}", flush=True)
@@ -136,6 +146,8 @@ def main():
     os.makedirs(arguments.out, exist_ok=True)
     export.save_weights(model, os.path.join(arguments.out, arguments.stage))
     export.export(model, os.path.join(arguments.out, "checkpoint"))
+    if not arguments.cases:
+        return
     skills = SKILLS + (LONG_SKILLS if stage["sparse"] else [])
     table = evaluate.report(model, encode, device, skills, arguments.cases, stage["sparse"])
     with open(os.path.join(arguments.out, f"{arguments.stage}-scores.json"), "w", encoding="utf-8") as file:

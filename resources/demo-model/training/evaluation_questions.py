@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Phrasings written for the evaluation after training, by somebody who did not choose the weights. Never train on these."""
+
+# By the first name of the topic, as in topics.DIRECT_QUESTIONS.
+FRESH_HELP = {
+    "Tandem": "Could you introduce the Tandem program to me?",
+    "pairing": "I bought a second Spark, how do I get it paired?",
+    "the API address": "My client asks for a base URL, what should I type?",
+    "the API key": "Does my client have to send an API key?",
+    "the QSFP cable": "I have the QSFP cable here, which port should it go into?",
+    "the head node": "Explain the job of the head node, please.",
+    "the worker node": "And what job does the worker node have?",
+    "memory": "Can I look at how much memory each node uses?",
+    "the KV cache": "How many tokens does the KV cache hold?",
+    "context length": "What is the longest context I can use?",
+    "tokens per second": "How many tokens per second do I get?",
+    "the start-up timeline": "What am I looking at in the start-up timeline?",
+    "the log": "I want to read the log of the engine.",
+    "starting the engine": "Which button starts the engine?",
+    "stopping the engine": "How can I shut the engine down and stop it?",
+    "closing the window": "If I close the window, does the engine keep running?",
+    "tool calls": "Is function calling possible, with several tools?",
+    "streaming": "I would like streamed answers, what must I set?",
+    "thinking mode": "How can I see the model's reasoning before the answer?",
+    "speculative decoding": "Is speculative decoding used, and does it change answers?",
+    "host keys": "Do you check the host key of the worker?",
+    "the password": "What happens to the worker password after I enter it?",
+    "model files": "In which folder should the model files be?",
+    "copying the model": "How long until the model is copied to the worker?",
+    "preflight": "Tell me which preflight checks there are.",
+    "the link test": "Is there a test for the link speed?",
+    "the demo": "What happens in demo mode?",
+    "the demo model": "Are you the demo model, and how many parameters are in it?",
+    "tensor parallelism": "How does tensor parallelism divide the work?",
+    "tandemctl": "What can tandemctl do from the command line?",
+    "themes": "I prefer a dark theme, where do I choose it?",
+    "OpenClaw": "I want to connect OpenClaw to this engine.",
+    "Hermes": "I want to connect Hermes to this engine.",
+    "privacy": "Do my prompts leave this machine?",
+    "the licence": "Under which licence is Tandem published?",
+    "hardware requirements": "Tell me the hardware that I need to buy.",
+    "error Unavailable": "The client shows error 503 Unavailable, what now?",
+    "error OutOfMemory": "It stopped with OutOfMemory, what should I do?",
+    "error DataCorrupt": "The log says DataCorrupt, what does that tell me?",
+    "error PermissionDenied": "I see PermissionDenied in the log, what is wrong?",
+    "error Timeout": "The engine reported a Timeout, what should I look at?",
+    "port in use": "It says that the port is in use, what can I do?",
+    "a lost worker": "Suddenly the worker is lost, what happens now?",
+    "context_length_exceeded": "My request failed with context_length_exceeded, why?",
+    "metrics": "Where are the metrics of the engine drawn?",
+    "numerics": "Do the weights stay in FP8?",
+}
+
+# "{}" is the list of cities. None of these is in corpus.WEATHER_QUESTIONS.
+FRESH_WEATHER = [
+    "Show me the weather for {}.", "I would like to know the weather in {}.", "What's it like outside in {}?",
+    "Find out the current weather in {} for me.", "Do you know the weather in {}?", "Please give me the weather in {} now.",
+]
