@@ -18,11 +18,7 @@ const weatherTool = {
     },
   },
 };
-// Spaced as most tools' JSON is; the demo model has not learned to read it without spaces.
-const weather = {
-  Tokyo: '{"temperature": 21, "condition": "sunny"}',
-  'New York': '{"temperature": 9, "condition": "windy"}',
-};
+const weather = { Tokyo: { temperature: 21, condition: 'sunny' }, 'New York': { temperature: 9, condition: 'windy' } };
 
 let engine;
 let client;
@@ -49,7 +45,7 @@ for (const stream of [false, true]) {
             parse: JSON.parse,
             function: (call) => {
               asked.push(call);
-              return weather[call.city];
+              return JSON.stringify({ city: call.city, ...weather[call.city] });
             },
           },
         },

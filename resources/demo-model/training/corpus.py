@@ -398,11 +398,11 @@ def tool_conversation(r):
 
 
 def results_conversation(r):
-    """Several weather questions under one list of tools: more tool results and answers for the same number of tokens."""
-    thinking, box = r.random() < 0.5, Toolbox(r, need=("weather",))
+    """Several questions under one list of tools: more tool results and answers for the same number of tokens."""
+    thinking, box = r.random() < 0.5, Toolbox(r, need=("weather", "forecast"))
     messages = []
     for _ in range(r.randint(3, 5)):
-        messages += weather_turn(r, box, thinking)
+        messages += forecast_turn(r, box, thinking) if r.random() < 0.35 else weather_turn(r, box, thinking)
     return with_system(r, messages, 0.3), thinking, box.tools
 
 

@@ -119,9 +119,6 @@ void ChatWithEngineTest::twoCitiesBecomeTwoParallelCallsAndOneAnswer() {
                                  .arg(cityOf(calls[i]),
                                       QString::number(weather[u"temperature_c"].toInt()),
                                       weather[u"condition"].toString());
-    if (i > 0) {
-      QEXPECT_FAIL("", "These weights saw another tokenisation of two results", Continue);
-    }
     QVERIFY2(answer.completion.content.contains(expected), qPrintable(answer.completion.content));
   }
 }
