@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include <string>
+#include <utility>
 
 #include "engine/base/byte_size.h"
 
@@ -30,6 +31,10 @@ void EventLog::phase(const api::PhaseEvent& event) {
     }
     seconds = static_cast<double>(event.monotonicNs - begun) * 1e-9;
   }
+  const auto write = [&](LogLevel level, std::string text) {
+    // In the name of the rank whose phase it is, so that a filter by rank finds it.
+    logger_.relay({0, event.wallMs, event.rank, level, "start", {}, std::move(text)});
+  };
   const std::string_view name = api::phaseName(event.phase);
   switch (event.kind) {
     case api::PhaseEventKind::Begin:
@@ -38,20 +43,15 @@ void EventLog::phase(const api::PhaseEvent& event) {
     case api::PhaseEventKind::End: {
       const std::string bytes =
           event.bytesTotal > 0 ? ", " + formatBytes(event.bytesTotal) : std::string();
-      logger_.info("start",
-                   "rank {} {} took {:.3f} s{}{}",
-                   event.rank,
-                   name,
-                   seconds,
-                   bytes,
-                   suffix(event.detail));
+      write(LogLevel::Info,
+            fmt::format("{} took {:.3f} s{}{}", name, seconds, bytes, suffix(event.detail)));
       return;
     }
     case api::PhaseEventKind::Skipped:
-      logger_.info("start", "rank {} {} is skipped{}", event.rank, name, suffix(event.detail));
+      write(LogLevel::Info, fmt::format("{} is skipped{}", name, suffix(event.detail)));
       return;
     case api::PhaseEventKind::Failed:
-      logger_.error("start", "rank {} {} failed{}", event.rank, name, suffix(event.detail));
+      write(LogLevel::Error, fmt::format("{} failed{}", name, suffix(event.detail)));
       return;
   }
 }

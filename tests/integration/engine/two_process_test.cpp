@@ -82,10 +82,11 @@ class TwoProcessTest : public QObject {
     QVERIFY2(answer.startsWith("HTTP/1.1 200"), answer.constData());
     QVERIFY2(answer.contains("\"completion_tokens\":"), answer.constData());
     for (const char* phase : {"connect", "validate", "weights", "kv", "selftest", "api"}) {
-      QVERIFY2(engine.output().contains(QStringLiteral("rank 0 %1 took").arg(QLatin1String(phase))),
+      QVERIFY2(engine.output().contains(
+                   QStringLiteral("rank 0 info start: %1 took").arg(QLatin1String(phase))),
                phase);
     }
-    QVERIFY(engine.output().contains(QStringLiteral("rank 1 weights took")));
+    QVERIFY(engine.output().contains(QStringLiteral("rank 1 info start: weights took")));
     engine.send(SIGTERM);
     QCOMPARE(engine.waitForExit(), kExitOk);
     QVERIFY(!isAlive(worker));
@@ -128,8 +129,8 @@ class TwoProcessTest : public QObject {
   void aStopDuringTheStartIsObeyedAtOnce_data() {
     QTest::addColumn<QString>("line");
     QTest::newRow("while rank 1 comes up") << QStringLiteral("(local worker with pid)");
-    QTest::newRow("while the weights load") << QStringLiteral("(rank 0 validate took)");
-    QTest::newRow("while the model is tested") << QStringLiteral("(rank 0 kv took)");
+    QTest::newRow("while the weights load") << QStringLiteral("(rank 0 info start: validate took)");
+    QTest::newRow("while the model is tested") << QStringLiteral("(rank 0 info start: kv took)");
   }
   void aStopDuringTheStartIsObeyedAtOnce() {
     QFETCH(QString, line);
