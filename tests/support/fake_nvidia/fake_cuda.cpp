@@ -4,7 +4,7 @@
 
 #include "tests/support/fake_nvidia/fake_driver.h"
 
-using namespace tandem::fake;
+namespace tandem::fake {
 
 FAKE_EXPORT int cuInit(unsigned /*flags*/) {
   return kCudaInit;
@@ -45,3 +45,5 @@ FAKE_EXPORT int cuDeviceGetPCIBusId(char* address, int length, int device) {
   return 0;
 }
 #endif
+
+}  // namespace tandem::fake

@@ -5,7 +5,7 @@
 
 #include "tests/support/fake_nvidia/fake_driver.h"
 
-using namespace tandem::fake;
+namespace tandem::fake {
 
 namespace {
 
@@ -35,6 +35,8 @@ struct PciInfo {
 };
 
 }  // namespace
+
+// NOLINTBEGIN(readability-identifier-naming): NVML chose the names.
 
 FAKE_EXPORT int nvmlInit_v2() {
   isOpen = kNvmlInit == 0;
@@ -98,3 +100,7 @@ FAKE_EXPORT int nvmlDeviceGetPciInfo_v3(const Gpu* device, PciInfo* pci) {
   return 0;
 }
 #endif
+
+// NOLINTEND(readability-identifier-naming)
+
+}  // namespace tandem::fake
