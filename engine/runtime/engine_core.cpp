@@ -268,6 +268,7 @@ std::shared_ptr<const api::EngineStats> EngineCore::stats() const {
 
 bool EngineCore::moveTo(api::EngineState next, std::string endpoint, std::optional<Error> error) {
   const MutexLock inOrder(eventMutex_);
+  measureMemory();
   {
     const MutexLock lock(mutex_);
     if (!api::mayMove(state_, next)) {
@@ -279,19 +280,25 @@ bool EngineCore::moveTo(api::EngineState next, std::string endpoint, std::option
     auto snapshot = std::make_shared<api::EngineStats>(*snapshot_);
     snapshot->state = next;
     snapshot->phase.reset();
+    // Who asks just after Ready is told what the weights take, not what was there before them.
+    snapshot->ranks = memory_.read();
     snapshot_ = std::move(snapshot);
   }
   events_.state(api::StateEvent{next, wallMilliseconds(), std::move(endpoint), std::move(error)});
   return true;
 }
 
-void EngineCore::publishStats() {
+void EngineCore::measureMemory() {
   api::RankMemory own;
   own.rank = 0;
   own.weightBytes = weightBytes_;
   own.kvBytes = kvBytes_;
   readMemory(own);
   memory_.update(own);
+}
+
+void EngineCore::publishStats() {
+  measureMemory();
   auto snapshot =
       std::make_shared<api::EngineStats>(stats_.takeSnapshot(std::chrono::steady_clock::now()));
   snapshot->ranks = memory_.read();

@@ -105,6 +105,8 @@ class EngineCore final : public api::EngineClient {
   /// Moves the state and reports it, if mayMove() allows.
   bool moveTo(api::EngineState next, std::string endpoint, std::optional<Error> error)
       TANDEM_EXCLUDES(mutex_, eventMutex_);
+  /// Puts rank 0's own figures on the memory board.
+  void measureMemory();
   void publishStats() TANDEM_EXCLUDES(mutex_);
 
   // Engine thread.
