@@ -126,9 +126,11 @@ class ControlChannelTest final : public QObject {
       } else if (bodyOf<protocol::Stopping>(*next) != nullptr) {
         stopping = true;
       }
-      // Rank 1 tells its memory once a second, as rank 0 does.
-      const bool both = !stats.empty() && stats.back().ranks.size() == 2 &&
-                        stats.back().ranks[1].weightBytes > 0 && stats.size() >= 3;
+      // Each rank tells its memory once a second; the snapshot before Ready knows no weights of
+      // rank 0.
+      const bool both = stats.size() >= 3 && stats.back().ranks.size() == 2 &&
+                        stats.back().ranks[0].weightBytes > 0 &&
+                        stats.back().ranks[1].weightBytes > 0;
       if (both && !moves.empty() && !asked) {
         asked = true;
         QVERIFY(client.send(protocol::ControlRequest{3, protocol::StopRequest{}}));
