@@ -77,14 +77,19 @@ refresh_package_lists() {
   fi
 }
 
-# configure_and_build PRESET [cmake options…]
-configure_and_build() {
+# configure PRESET [cmake options…]
+configure() {
   local preset=$1
   shift
   export CCACHE_BASEDIR=$repository CCACHE_NOHASHDIR=1
   cmake --preset "$preset" "$@" >"$repository/build/$preset.configure.log" 2>&1 ||
     { tail -30 "$repository/build/$preset.configure.log" >&2; die "cmake could not configure '$preset'."; }
-  cmake --build --preset "$preset"
+}
+
+# configure_and_build PRESET [cmake options…]
+configure_and_build() {
+  configure "$@"
+  cmake --build --preset "$1"
 }
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
