@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The copies that a step's plan orders on every rank's cache before its forward pass.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/kvcache/cache_ids.h"
+
+namespace tandem::kvcache {
+
+/// The slot's sequence has committed at least `position` tokens, and at most kMaxDrafts more.
+struct SnapshotSave {
+  SlotId slot = 0;
+  std::int64_t position = 0;
+  SnapshotId snapshot = 0;
+
+  friend bool operator==(const SnapshotSave&, const SnapshotSave&) = default;
+};
+
+struct BlockCopy {
+  BlockId from = 0;
+  BlockId to = 0;
+
+  friend bool operator==(const BlockCopy&, const BlockCopy&) = default;
+};
+
+/// The slot becomes that of a sequence of `position` committed tokens.
+struct SnapshotRestore {
+  SnapshotId snapshot = 0;
+  SlotId slot = 0;
+  std::int64_t position = 0;
+
+  friend bool operator==(const SnapshotRestore&, const SnapshotRestore&) = default;
+};
+
+/// Carried out in this order, so that a snapshot saved here can be restored here, and a slot or
+/// block that is given away was read before.
+struct CacheOperations {
+  std::vector<SnapshotSave> saves;
+  std::vector<BlockCopy> copies;
+  std::vector<SnapshotRestore> restores;
+
+  [[nodiscard]] bool empty() const { return saves.empty() && copies.empty() && restores.empty(); }
+
+  friend bool operator==(const CacheOperations&, const CacheOperations&) = default;
+};
+
+}  // namespace tandem::kvcache
