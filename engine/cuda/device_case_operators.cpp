@@ -62,8 +62,23 @@ class KernellessOperators : public CaseOperators {
   void roundIndexerEntries(Matrix<float> /*x*/, std::int64_t /*headDim*/) override {
     refuse(OperatorId::RoundIndexerEntries);
   }
+  void storeEntries(const kernels::EntryPages<std::byte>& /*entries*/,
+                    std::int64_t /*first*/,
+                    Matrix<const float> /*x*/) override {
+    refuse(OperatorId::StoreEntries);
+  }
+  void storeRing(const kernels::EntryRing<std::byte>& /*ring*/,
+                 std::int64_t /*first*/,
+                 Matrix<const float> /*x*/) override {
+    refuse(OperatorId::StoreRing);
+  }
+  void storeRawRing(Matrix<float> /*ring*/,
+                    std::int64_t /*first*/,
+                    Matrix<const float> /*x*/) override {
+    refuse(OperatorId::StoreRawRing);
+  }
   void compress(Matrix<float> /*out*/,
-                const kernels::CompressorRing& /*ring*/,
+                const kernels::CompressorRows& /*rows*/,
                 std::int64_t /*firstEntry*/,
                 int /*ratio*/) override {
     refuse(OperatorId::Compress);
@@ -72,7 +87,7 @@ class KernellessOperators : public CaseOperators {
                    std::span<std::int32_t> /*count*/,
                    Matrix<const float> /*q*/,
                    Matrix<const float> /*headWeights*/,
-                   Matrix<const float> /*keys*/,
+                   const kernels::EntryPages<const std::byte>& /*keys*/,
                    std::span<const std::int32_t> /*visible*/) override {
     refuse(OperatorId::IndexerTopK);
   }

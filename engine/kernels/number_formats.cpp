@@ -8,8 +8,6 @@ namespace tandem::kernels {
 
 namespace {
 
-constexpr float kE4m3Largest = 448.F;
-constexpr float kE2m1Largest = 6.F;
 constexpr int kE4m3MantissaBits = 3;
 constexpr int kE4m3SmallestExponent = -6;  // of normal numbers; below it the step stays 2^-9
 constexpr int kE2m1MantissaBits = 1;
@@ -79,11 +77,11 @@ float powerOfTwoScale(float amax, float largest) {
 }
 
 void roundGroupsToE4m3(std::span<float> values, int group) {
-  roundGroups(values, group, 1e-4F, kE4m3Largest, roundToE4m3);
+  roundGroups(values, group, kE4m3AmaxFloor, kE4m3Largest, roundToE4m3);
 }
 
 void roundGroupsToE2m1(std::span<float> values, int group) {
-  roundGroups(values, group, std::ldexp(6.F, -126), kE2m1Largest, roundToE2m1);
+  roundGroups(values, group, kE2m1AmaxFloor, kE2m1Largest, roundToE2m1);
 }
 
 void hadamard(std::span<float> values) {

@@ -40,6 +40,13 @@ namespace tandem::kernels {
                    : std::bit_cast<float>(static_cast<std::uint32_t>(code) << 23);
 }
 
+inline constexpr float kE4m3Largest = 448.F;
+inline constexpr float kE2m1Largest = 6.F;
+
+/// What the largest magnitude of a group counts as at least, so that its scale exists.
+inline constexpr float kE4m3AmaxFloor = 1e-4F;
+inline constexpr float kE2m1AmaxFloor = 0x1.8p-124F;  // 6 * 2^-126
+
 /// Values of the 256 E4M3 (fn) codes: bias 7, largest 448, no infinities, 0x7F and 0xFF are NaN.
 [[nodiscard]] const std::array<float, 256>& e4m3Values();
 
@@ -70,11 +77,12 @@ inline constexpr std::array<float, 16> kE2m1Values{0.F,
 /// The smallest power of two s with amax / s <= largest. Needs amax > 0.
 [[nodiscard]] float powerOfTwoScale(float amax, float largest);
 
-/// Rounds each group of `group` consecutive values to E4M3 times a power of two (amax floor 1e-4),
+/// Rounds each group of `group` consecutive values to E4M3 times a power of two (amax floor
+/// kE4m3AmaxFloor),
 /// in place. Needs values.size() % group == 0.
 void roundGroupsToE4m3(std::span<float> values, int group);
 
-/// The same to E2M1 (amax floor 6 * 2^-126).
+/// The same to E2M1 (amax floor kE2m1AmaxFloor).
 void roundGroupsToE2m1(std::span<float> values, int group);
 
 /// Walsh-Hadamard transform in natural order times n^-0.5, in place. Needs a power of two.

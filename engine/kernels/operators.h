@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "engine/base/token_id.h"
+#include "engine/kernels/cache_rows.h"
 #include "engine/kernels/matrix.h"
 #include "engine/kernels/weight_matrix.h"
 
@@ -39,20 +40,13 @@ struct HyperConnectionMix {
 
 enum class RopeDirection { Forward, Inverse };
 
-/// Rows of raw compressor output of one sequence, addressed by position: row p is at p % rows.
-/// Keeping the rows of the newest window (ratio 4: two windows) is all the state there is.
-struct CompressorRing {
-  Matrix<float> kv;     // [capacity, c * d], c = 2 with overlap, else 1
-  Matrix<float> score;  // [capacity, c * d], ape already added
-};
-
 /// The keys one query may attend to. K and V are the same rows.
 struct AttentionKeys {
-  Matrix<const float> window;         // ring of [capacity, C]: position p at p % capacity
-  std::int64_t windowTokens = 0;      // sliding_window
-  Matrix<const float> entries;        // [n, C] compressed entries, or no rows
-  Matrix<const std::int32_t> chosen;  // [rows, topk] entry numbers; no rows: the visible ones
-  std::span<const std::int32_t> entryCount;  // [rows] how many entries of `chosen`, or visible
+  WindowRows window;
+  std::int64_t windowTokens = 0;             // sliding_window
+  EntryPages<const std::byte> entries;       // compressed
+  Matrix<const std::int32_t> chosen;         // [rows, topk] entry numbers; no rows: the visible ones
+  std::span<const std::int32_t> entryCount;  // [rows] how many of `chosen`, or visible; empty: none
 };
 
 /// Routed experts of one layer, one rank's slice of the intermediate width.
@@ -146,6 +140,20 @@ class Operators {
   /// x [rows, heads * headDim] in place.
   virtual void roundIndexerEntries(Matrix<float> x, std::int64_t headDim) = 0;
 
+  /// Packs rows of x as entries first, first + 1, … of a sequence. x [n, dim], rounded already.
+  virtual void storeEntries(const EntryPages<std::byte>& entries,
+                            std::int64_t first,
+                            Matrix<const float> x) = 0;
+
+  /// Packs rows of x as those of positions first, first + 1, …; of more than the ring holds, the
+  /// last. x [n, dim], rounded already.
+  virtual void storeRing(const EntryRing<std::byte>& ring,
+                         std::int64_t first,
+                         Matrix<const float> x) = 0;
+
+  /// The same for raw rows: ring [capacity, cols], x [n, cols].
+  virtual void storeRawRing(Matrix<float> ring, std::int64_t first, Matrix<const float> x) = 0;
+
   /// Pools the windows that complete at positions (entry + 1) * ratio - 1 into compressed entries:
   ///
   ///   out[i, d] = Σ_t softmax_t(score_t[d]) * kv_t[d]      over the tokens t of window first + i
@@ -154,7 +162,7 @@ class Operators {
   /// window's rows with the second half of its own (nothing before window 0).
   /// out [n, d]. Source: model.py Compressor.
   virtual void compress(Matrix<float> out,
-                        const CompressorRing& ring,
+                        const CompressorRows& rows,
                         std::int64_t firstEntry,
                         int ratio) = 0;
 
@@ -162,18 +170,18 @@ class Operators {
   /// in ascending order of entry number, the lower number first among equals.
   ///
   /// chosen [rows, topk]; count [rows] becomes min(topk, visible); q [rows, heads * headDim];
-  /// headWeights [rows, heads]; keys [n, headDim]; visible [rows]. Source: model.py Indexer.
+  /// headWeights [rows, heads]; keys of dim headDim; visible [rows]. Source: model.py Indexer.
   virtual void indexerTopK(Matrix<std::int32_t> chosen,
                            std::span<std::int32_t> count,
                            Matrix<const float> q,
                            Matrix<const float> headWeights,
-                           Matrix<const float> keys,
+                           const EntryPages<const std::byte>& keys,
                            std::span<const std::int32_t> visible) = 0;
 
   /// o[h] = Σ_s exp(l_s) / (Σ_s exp(l_s) + exp(sink_h)) * k_s   with l_s = q[h] · k_s / sqrt(C)
   /// over the window rows max(0, p - windowTokens + 1) .. p and the row's entries.
   ///
-  /// out, q [rows, heads * C]; positions [rows]; sinks [heads]. Source: model.py sparse_attn.
+  /// out, q [rows, heads * C]; positions [rows], ascending by one; sinks [heads]. Source: model.py sparse_attn.
   virtual void sparseAttention(Matrix<float> out,
                                Matrix<const float> q,
                                const AttentionKeys& keys,

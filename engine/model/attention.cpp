@@ -57,22 +57,16 @@ Result<void> Attention::forward(Step& step,
   if (step.roundsCaches()) {
     op.roundKvEntries(kv, ropeDim_);
   }
-  storeWindowRows(step, kv);
-
   // Before attending: an entry that a token completes is visible to that token.
   if (compressor_) {
-    compressor_->append(
-        step,
-        x,
-        [](LayerCache& layer) -> CompressorCache& { return layer.compressor; },
-        layer_);
+    compressor_->append(step, x, layer_);
   }
   if (indexer_) {
     indexer_->choose(step, x, qr);
   }
 
   const kernels::Matrix<float> o = o_.take(rows, wqB_.rows);
-  attend(step, o, q);
+  attend(step, o, q, kv);
   op.rope(o, headDim_, step.positions, frequencies_, kernels::RopeDirection::Inverse);
 
   const kernels::Matrix<float> u = u_.take(rows, woA_.rows);
@@ -81,16 +75,10 @@ Result<void> Attention::forward(Step& step,
   return step.communicator.allReduceSum({y.data, static_cast<std::size_t>(rows * y.cols)});
 }
 
-void Attention::storeWindowRows(Step& step, kernels::Matrix<const float> kv) const {
-  for (const RowRange& range : step.ranges) {
-    const kernels::Matrix<float> ring = range.cache->layer(layer_).windowRing();
-    for (std::int64_t i = 0; i < range.count; ++i) {
-      std::copy_n(kv.row(range.first + i), kv.cols, ring.row((range.position + i) % ring.rows));
-    }
-  }
-}
-
-void Attention::attend(Step& step, kernels::Matrix<float> o, kernels::Matrix<const float> q) {
+void Attention::attend(Step& step,
+                       kernels::Matrix<float> o,
+                       kernels::Matrix<const float> q,
+                       kernels::Matrix<const float> kv) {
   visible_.assign(static_cast<std::size_t>(step.rows()), 0);
   if (compressor_) {
     for (std::size_t r = 0; r < visible_.size(); ++r) {
@@ -100,24 +88,26 @@ void Attention::attend(Step& step, kernels::Matrix<float> o, kernels::Matrix<con
   for (const RowRange& range : step.ranges) {
     const auto first = static_cast<std::size_t>(range.first);
     const auto count = static_cast<std::size_t>(range.count);
-    LayerCache& cache = range.cache->layer(layer_);
+    const kernels::EntryRing<std::byte> ring = step.cache.window(layer_, range.slot);
+    const kernels::Matrix<const float> fresh = kv.middleRows(range.first, range.count);
     kernels::AttentionKeys keys;
-    keys.window = cache.windowRing();
+    keys.window = {ring, fresh, range.position};
     keys.windowTokens = window_;
     if (compressor_) {
-      keys.entries = cache.compressor.entryRows();
+      keys.entries = step.cache.entries(layer_, range.blocks);
+      keys.entryCount = std::span(visible_).subspan(first, count);
     }
     if (indexer_) {
       keys.chosen = indexer_->chosen().middleRows(range.first, range.count);
       keys.entryCount = indexer_->counts().subspan(first, count);
-    } else {
-      keys.entryCount = std::span(visible_).subspan(first, count);
     }
     step.operators.sparseAttention(o.middleRows(range.first, range.count),
                                    q.middleRows(range.first, range.count),
                                    keys,
                                    step.positions.subspan(first, count),
                                    sinks_);
+    // After everybody has read it: the fresh rows take the place of the oldest.
+    step.operators.storeRing(ring, range.position, fresh);
   }
   if (step.trace != nullptr && indexer_) {
     const kernels::Matrix<const std::int32_t> chosen = indexer_->chosen();

@@ -34,8 +34,10 @@ class Attention {
   Result<void> forward(Step& step, kernels::Matrix<float> y, kernels::Matrix<const float> x);
 
  private:
-  void storeWindowRows(Step& step, kernels::Matrix<const float> kv) const;
-  void attend(Step& step, kernels::Matrix<float> o, kernels::Matrix<const float> q);
+  void attend(Step& step,
+              kernels::Matrix<float> o,
+              kernels::Matrix<const float> q,
+              kernels::Matrix<const float> kv);
 
   kernels::WeightMatrix wqA_;
   kernels::WeightMatrix wqB_;

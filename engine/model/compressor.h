@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "engine/model/sequence_cache.h"
 #include "engine/model/step.h"
 #include "engine/model/weight_binder.h"
 
@@ -17,24 +16,25 @@ enum class EntryKind {
   Indexer,   // Hadamard, FP4 groups of 32
 };
 
-/// Weights of one compressor; its state is a CompressorCache.
+/// Weights of one compressor; its state is in the step's cache: the rings of raw rows in a
+/// sequence's slot, and the entries in its blocks.
 class Compressor {
  public:
   Compressor(const WeightBinder& weights, const std::string& prefix, int ratio, EntryKind kind);
 
-  /// Projects the rows of x, keeps them by position, and appends every entry that they complete.
-  /// `cacheOf` names the cache of a range's layer.
+  /// Projects the rows of x, keeps them by position, and stores every entry that they complete.
   ///
   /// x [rows, D]
-  void append(Step& step,
-              kernels::Matrix<const float> x,
-              CompressorCache& (*cacheOf)(LayerCache& layer),
-              std::int64_t layer);
+  void append(Step& step, kernels::Matrix<const float> x, std::int64_t layer);
 
   [[nodiscard]] int ratio() const { return ratio_; }
 
  private:
-  void appendRange(Step& step, const RowRange& range, CompressorCache& cache);
+  void appendRange(Step& step, const RowRange& range, std::int64_t layer);
+  void makeEntries(Step& step,
+                   const RowRange& range,
+                   const kernels::CompressorRows& rows,
+                   const kernels::EntryPages<std::byte>& entries);
 
   kernels::WeightMatrix wkv_;
   kernels::WeightMatrix wgate_;
@@ -47,6 +47,7 @@ class Compressor {
   EntryKind kind_;
   Scratch kvRows_;
   Scratch scoreRows_;
+  Scratch entryRows_;
   kernels::Matrix<float> kv_;
   kernels::Matrix<float> score_;
   std::vector<std::int64_t> entryPositions_;

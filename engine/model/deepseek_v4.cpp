@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <numeric>
 #include <utility>
 
 #include "engine/kernels/cpu/cpu_operators.h"
@@ -100,79 +101,41 @@ DeepseekV4::DeepseekV4(ModelConfig config,
   for (std::int64_t m = 0; m < weights_.mtpModules(); ++m) {
     mtp_.emplace_back(binder, m, communicator.size());
   }
-}
-
-Result<std::unique_ptr<SequenceState>> DeepseekV4::newSequence(std::int64_t maxTokens) {
-  if (maxTokens < 1 || maxTokens > maxContextTokens()) {
-    return Error{ErrorCode::OutOfRange,
-                 fmt::format("a sequence of {} tokens was asked for, the model takes 1 to {}",
-                             maxTokens,
-                             maxContextTokens()),
-                 "Shorten the prompt, or ask for fewer tokens."};
+  if (!mtp_.empty()) {
+    drafter_.emplace(config_, mtp_.front(), vocabulary_);
   }
-  return std::unique_ptr<SequenceState>(
-      new SequenceCache(config_, mtpModules(), maxTokens, options_.maxStepTokens));
 }
 
-Result<void> DeepseekV4::check(std::span<const SequenceChunk> chunks,
-                               std::span<const DraftChunk> drafts) const {
+kvcache::CacheShape DeepseekV4::cacheShape(const CacheSettings& settings) const {
+  kvcache::CacheShape shape;
+  for (std::int64_t i = 0; i < config_.numHiddenLayers; ++i) {
+    shape.ratios.push_back(config_.compressRatio(i));
+  }
+  const auto headDim = static_cast<int>(config_.headDim);
+  const auto indexDim = static_cast<int>(config_.indexHeadDim);
+  const bool packed = options_.numerics != kernels::Numerics::Exact;
+  using kernels::EntryFormat;
+  shape.windowTokens = config_.slidingWindow;
+  shape.entry = {packed ? EntryFormat::KeyValue : EntryFormat::Float32,
+                 headDim,
+                 static_cast<int>(config_.qkRopeHeadDim)};
+  shape.indexerKey = {packed ? EntryFormat::IndexerKey : EntryFormat::Float32, indexDim, 0};
+  if (settings.mtp) {
+    shape.ratios.push_back(0);
+    shape.streamWidth = config_.hcMult * config_.hiddenSize;
+    shape.maxDrafts = settings.maxDrafts;
+  }
+  return shape;
+}
+
+Result<void> DeepseekV4::check(const kvcache::KvCache& cache,
+                               std::span<const SequenceChunk> chunks) const {
   std::int64_t rows = 0;
-  for (std::size_t i = 0; i < chunks.size(); ++i) {
-    const SequenceChunk& chunk = chunks[i];
-    const auto& cache = static_cast<const SequenceCache&>(*chunk.state);
-    const auto count = static_cast<std::int64_t>(chunk.tokens.size());
-    rows += count;
-    if (count < 1 || chunk.logitRows < 0 || chunk.logitRows > count) {
-      return Error{
-          ErrorCode::InvalidArgument,
-          fmt::format("a chunk of {} tokens wants {} rows of logits", count, chunk.logitRows),
-          ""};
-    }
-    if (cache.length() + count > cache.maxTokens()) {
-      return Error{ErrorCode::OutOfRange,
-                   fmt::format("{} tokens after {} do not fit the sequence's maximum of {}",
-                               count,
-                               cache.length(),
-                               cache.maxTokens()),
-                   "Shorten the prompt, or ask for fewer tokens."};
-    }
-    const auto checkTokens = [&](std::span<const TokenId> tokens) -> Result<void> {
-      for (const TokenId token : tokens) {
-        if (token < 0 || token >= vocabSize()) {
-          return Error{
-              ErrorCode::OutOfRange,
-              fmt::format("token id {} is outside the vocabulary of {}", token, vocabSize()),
-              "Tokenise with this model's tokenizer.json."};
-        }
-      }
-      return {};
-    };
-    if (Result<void> good = checkTokens(chunk.tokens); !good) {
+  for (const SequenceChunk& chunk : chunks) {
+    if (Result<void> good = checkChunk(cache, chunk); !good) {
       return good;
     }
-    if (drafts.empty() || drafts[i].nextTokens.empty()) {
-      continue;
-    }
-    if (mtp_.empty()) {
-      return Error{ErrorCode::InvalidArgument,
-                   "draft logits were asked for, and the checkpoint has no mtp.0 module",
-                   "Use a checkpoint with mtp.0, or do not ask for drafts."};
-    }
-    if (drafts[i].nextTokens.size() > chunk.tokens.size() ||
-        drafts[i].logitRows > static_cast<std::int64_t>(drafts[i].nextTokens.size()) ||
-        cache.draftLength() != cache.length()) {
-      return Error{
-          ErrorCode::InvalidArgument,
-          fmt::format("the MTP module has seen {} rows of {}, and gets {} for {} new tokens",
-                      cache.draftLength(),
-                      cache.length(),
-                      drafts[i].nextTokens.size(),
-                      count),
-          ""};
-    }
-    if (Result<void> good = checkTokens(drafts[i].nextTokens); !good) {
-      return good;
-    }
+    rows += static_cast<std::int64_t>(chunk.tokens.size()) + chunk.drafts;
   }
   if (rows > options_.maxStepTokens) {
     return Error{
@@ -183,45 +146,106 @@ Result<void> DeepseekV4::check(std::span<const SequenceChunk> chunks,
   return {};
 }
 
-void DeepseekV4::layOutRows(std::span<const SequenceChunk> chunks) {
+Result<void> DeepseekV4::checkChunk(const kvcache::KvCache& cache,
+                                    const SequenceChunk& chunk) const {
+  const auto count = static_cast<std::int64_t>(chunk.tokens.size());
+  if (count < 1 || chunk.logitRows < 0 || chunk.logitRows > count) {
+    return Error{ErrorCode::InvalidArgument,
+                 fmt::format("a chunk of {} tokens wants {} rows of logits", count, chunk.logitRows),
+                 ""};
+  }
+  const bool drafts = chunk.drafts > 0;
+  const bool mtp = drafts || chunk.mtpLogitRows > 0;
+  if (mtp && (!drafter_ || cache.layout().shape().streamWidth == 0)) {
+    return Error{ErrorCode::InvalidArgument,
+                 drafter_ ? "drafts were asked for, and the cache was made without"
+                          : "drafts were asked for, and the checkpoint has no mtp.0 module",
+                 "Use a checkpoint with mtp.0, or do not ask for drafts."};
+  }
+  if (drafts && (chunk.drafts > cache.layout().shape().maxDrafts || count != 1 ||
+                 chunk.logitRows != 1 || chunk.mtpLogitRows != 0)) {
+    return Error{ErrorCode::InvalidArgument,
+                 fmt::format("{} drafts after {} tokens; the cache was made for {} after one",
+                             chunk.drafts,
+                             count,
+                             cache.layout().shape().maxDrafts),
+                 ""};
+  }
+  if (chunk.mtpLogitRows > count - (chunk.position == 0 ? 1 : 0)) {
+    return Error{ErrorCode::InvalidArgument,
+                 fmt::format("{} rows of the MTP module's logits were asked for of {} tokens from "
+                             "position {} on",
+                             chunk.mtpLogitRows,
+                             count,
+                             chunk.position),
+                 ""};
+  }
+  const std::int64_t end = chunk.position + count + chunk.drafts;
+  const auto room = std::min(static_cast<std::int64_t>(chunk.blocks.size()) * kvcache::kBlockTokens,
+                             maxContextTokens());
+  if (chunk.position < 0 || end > room) {
+    return Error{ErrorCode::OutOfRange,
+                 fmt::format("{} tokens after {} do not fit the sequence's maximum of {}",
+                             count + chunk.drafts,
+                             chunk.position,
+                             room),
+                 "Shorten the prompt, or ask for fewer tokens."};
+  }
+  for (const TokenId token : chunk.tokens) {
+    if (token < 0 || token >= vocabSize()) {
+      return Error{ErrorCode::OutOfRange,
+                   fmt::format("token id {} is outside the vocabulary of {}", token, vocabSize()),
+                   "Tokenise with this model's tokenizer.json."};
+    }
+  }
+  return {};
+}
+
+void DeepseekV4::layOutRows(std::span<const SequenceChunk> chunks,
+                            std::span<const TokenId> drafts) {
   tokens_.clear();
   positions_.clear();
   ranges_.clear();
   for (const SequenceChunk& chunk : chunks) {
-    auto* cache = static_cast<SequenceCache*>(chunk.state);
+    const auto own = drafts.first(static_cast<std::size_t>(chunk.drafts));
+    drafts = drafts.subspan(own.size());
     ranges_.push_back({static_cast<std::int64_t>(tokens_.size()),
-                       static_cast<std::int64_t>(chunk.tokens.size()),
-                       cache->length(),
-                       cache});
-    for (std::size_t i = 0; i < chunk.tokens.size(); ++i) {
-      tokens_.push_back(chunk.tokens[i]);
-      positions_.push_back(cache->length() + static_cast<std::int64_t>(i));
+                       static_cast<std::int64_t>(chunk.tokens.size()) + chunk.drafts,
+                       chunk.position,
+                       chunk.slot,
+                       chunk.blocks});
+    tokens_.insert(tokens_.end(), chunk.tokens.begin(), chunk.tokens.end());
+    tokens_.insert(tokens_.end(), own.begin(), own.end());
+    for (std::int64_t i = 0; i < ranges_.back().count; ++i) {
+      positions_.push_back(chunk.position + i);
     }
   }
 }
 
-Step DeepseekV4::makeStep() const {
+Step DeepseekV4::makeStep(kvcache::KvCache& cache) const {
   return Step{.operators = *operators_,
               .communicator = communicator_,
+              .cache = cache,
               .numerics = options_.numerics,
               .tokens = tokens_,
               .positions = positions_,
               .ranges = ranges_};
 }
 
-Result<void> DeepseekV4::forward(std::span<const SequenceChunk> chunks, std::span<float> logits) {
-  return forwardWithDrafts(chunks, {}, logits, {});
-}
-
-Result<void> DeepseekV4::forwardWithDrafts(std::span<const SequenceChunk> chunks,
-                                           std::span<const DraftChunk> drafts,
-                                           std::span<float> logits,
-                                           std::span<float> draftLogits) {
-  if (Result<void> good = check(chunks, drafts); !good) {
+Result<void> DeepseekV4::forward(kvcache::KvCache& cache,
+                                 std::span<const SequenceChunk> chunks,
+                                 const StepResults& results) {
+  if (Result<void> good = check(cache, chunks); !good) {
     return good;
   }
-  layOutRows(chunks);
-  Step step = makeStep();
+  const bool mtp = drafter_ && cache.layout().shape().streamWidth > 0;
+  if (!results.drafts.empty()) {
+    if (Result<void> done = drafter_->draft(makeStep(cache), chunks, results.drafts); !done) {
+      return done;
+    }
+  }
+  layOutRows(chunks, results.drafts);
+  Step step = makeStep(cache);
   const std::int64_t width = config_.hiddenSize;
 
   const kernels::Matrix<float> embedded = embedded_.take(step.rows(), width);
@@ -239,114 +263,55 @@ Result<void> DeepseekV4::forwardWithDrafts(std::span<const SequenceChunk> chunks
       return done;
     }
   }
-
-  std::int64_t wanted = 0;
-  for (const SequenceChunk& chunk : chunks) {
-    wanted += chunk.logitRows;
-  }
-  assert(logits.size() == static_cast<std::size_t>(wanted * vocabSize()));
-  if (wanted > 0) {
-    const kernels::Matrix<float> rows = wantedStreams_.take(wanted, streams.cols);
-    std::int64_t next = 0;
-    for (std::size_t i = 0; i < chunks.size(); ++i) {
-      const std::int64_t end = ranges_[i].first + ranges_[i].count;
-      for (std::int64_t r = end - chunks[i].logitRows; r < end; ++r, ++next) {
-        std::copy_n(streams.row(r), streams.cols, rows.row(next));
-      }
-    }
-    const kernels::Matrix<float> h = collapsed_.take(wanted, width);
-    operators_->hyperHead(h, rows, hyperHead_);
-    operators_->rmsNorm(h, h, norm_, config_.rmsNormEps);
-    if (Result<void> done = vocabulary_.logits(step, rowsOf(logits, vocabSize()), h); !done) {
-      return done;
-    }
-  }
-  if (Result<void> done = runDrafts(drafts, draftLogits); !done) {
+  if (Result<void> done = writeLogits(step, chunks, streams, rowsOf(results.logits, vocabSize()));
+      !done) {
     return done;
   }
-  for (const RowRange& range : ranges_) {
-    range.cache->advance(range.count);
-  }
-  return {};
+  return mtp ? drafter_->follow(step, chunks, streams, rowsOf(results.mtpLogits, vocabSize()))
+             : Result<void>();
 }
 
-Result<void> DeepseekV4::runDrafts(std::span<const DraftChunk> drafts,
-                                   std::span<float> draftLogits) {
-  // The module sees the leading rows of each chunk: those whose next token is known.
-  std::vector<TokenId> tokens;
-  std::vector<std::int64_t> positions;
-  std::vector<RowRange> ranges;
-  std::vector<std::int64_t> sources;
-  std::int64_t wanted = 0;
-  for (std::size_t i = 0; i < drafts.size(); ++i) {
-    const auto count = static_cast<std::int64_t>(drafts[i].nextTokens.size());
-    if (count == 0) {
-      continue;
-    }
-    wanted += drafts[i].logitRows;
-    ranges.push_back(
-        {static_cast<std::int64_t>(tokens.size()), count, ranges_[i].position, ranges_[i].cache});
-    for (std::int64_t r = 0; r < count; ++r) {
-      tokens.push_back(drafts[i].nextTokens[static_cast<std::size_t>(r)]);
-      positions.push_back(ranges_[i].position + r);
-      sources.push_back(ranges_[i].first + r);
-    }
-  }
-  if (ranges.empty()) {
+Result<void> DeepseekV4::writeLogits(const Step& step,
+                                     std::span<const SequenceChunk> chunks,
+                                     kernels::Matrix<const float> streams,
+                                     kernels::Matrix<float> logits) {
+  if (logits.rows == 0) {
     return {};
   }
-  Step step = makeStep();
-  const kernels::Matrix<float> all(streams_.take(step.rows(), config_.hcMult * config_.hiddenSize));
-  step.tokens = tokens;
-  step.positions = positions;
-  step.ranges = ranges;
-  const kernels::Matrix<float> streams = wantedStreams_.take(step.rows(), all.cols);
-  for (std::int64_t r = 0; r < step.rows(); ++r) {
-    std::copy_n(all.row(sources[static_cast<std::size_t>(r)]), all.cols, streams.row(r));
-  }
-  const kernels::Matrix<float> embedded = embedded_.take(step.rows(), config_.hiddenSize);
-  if (Result<void> done = vocabulary_.embed(step, embedded, tokens); !done) {
-    return done;
-  }
-  const kernels::Matrix<float> h = collapsed_.take(step.rows(), config_.hiddenSize);
-  if (Result<void> done = mtp_.front().forward(step, h, streams, embedded); !done) {
-    return done;
-  }
-  std::vector<float> rows;
-  std::size_t range = 0;
-  for (const DraftChunk& draft : drafts) {
-    if (draft.nextTokens.empty()) {
-      continue;
+  const kernels::Matrix<float> rows = wantedStreams_.take(logits.rows, streams.cols);
+  std::int64_t next = 0;
+  for (std::size_t i = 0; i < chunks.size(); ++i) {
+    const std::int64_t end = ranges_[i].first + ranges_[i].count;
+    for (std::int64_t r = end - chunks[i].logitRows - chunks[i].drafts; r < end; ++r, ++next) {
+      std::copy_n(streams.row(r), streams.cols, rows.row(next));
     }
-    const std::int64_t end = ranges[range].first + ranges[range].count;
-    const float* first = h.data + (end - draft.logitRows) * h.cols;
-    rows.insert(rows.end(), first, first + draft.logitRows * h.cols);
-    ranges[range].cache->advanceDraft(ranges[range].count);
-    ++range;
   }
-  assert(draftLogits.size() == static_cast<std::size_t>(wanted * vocabSize()));
-  if (wanted == 0) {
-    return {};
-  }
-  return vocabulary_.logits(step,
-                            rowsOf(draftLogits, vocabSize()),
-                            {rows.data(), wanted, config_.hiddenSize});
+  assert(next == logits.rows);
+  const kernels::Matrix<float> h = collapsed_.take(logits.rows, config_.hiddenSize);
+  operators_->hyperHead(h, rows, hyperHead_);
+  operators_->rmsNorm(h, h, norm_, config_.rmsNormEps);
+  return vocabulary_.logits(step, logits, h);
 }
 
 Result<LayerTrace> DeepseekV4::forwardLayer(std::int64_t layer,
                                             std::span<const TokenId> tokens,
                                             std::span<float> streams) {
-  Result<std::unique_ptr<SequenceState>> state =
-      newSequence(static_cast<std::int64_t>(tokens.size()));
-  if (!state) {
-    return state.error();
+  const auto blockCount = static_cast<std::int32_t>(
+      (static_cast<std::int64_t>(tokens.size()) + kvcache::kBlockTokens - 1) /
+      kvcache::kBlockTokens);
+  Result<std::unique_ptr<kvcache::KvCache>> cache =
+      kvcache::KvCache::create(cacheShape({}), {.blocks = blockCount, .slots = 1});
+  if (!cache) {
+    return cache.error();
   }
-  const SequenceChunk chunk{state->get(), tokens, 0};
-  if (Result<void> good = check({&chunk, 1}, {}); !good) {
+  std::vector<kvcache::BlockId> blocks(static_cast<std::size_t>(blockCount));
+  std::iota(blocks.begin(), blocks.end(), 0);
+  const SequenceChunk chunk{.tokens = tokens, .blocks = blocks};
+  if (Result<void> good = check(**cache, {&chunk, 1}); !good) {
     return good.error();
   }
-  layOutRows({&chunk, 1});
-  Step step = makeStep();
+  layOutRows({&chunk, 1}, {});
+  Step step = makeStep(**cache);
   LayerTrace trace;
   step.trace = &trace;
   Result<void> done = blocks_[static_cast<std::size_t>(layer)].forward(

@@ -4,12 +4,15 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "engine/comm/communicator.h"
 #include "engine/kernels/numerics.h"
 #include "engine/kernels/operators.h"
+#include "engine/kvcache/kv_cache.h"
+#include "engine/model/drafter.h"
 #include "engine/model/language_model.h"
 #include "engine/model/load_observer.h"
 #include "engine/model/mtp_module.h"
@@ -25,13 +28,7 @@ struct ModelOptions {
   Backend backend = Backend::Cpu;
   kernels::Numerics numerics = kernels::Numerics::Cache;
   int threads = 1;                   // of the CPU back end
-  std::int64_t maxStepTokens = 256;  // rows of one forward(), over all chunks
-};
-
-/// The tokens that follow those of a chunk, for the MTP module.
-struct DraftChunk {
-  std::span<const TokenId> nextTokens;  // nextTokens[i] follows tokens[i]; may end one early
-  std::int64_t logitRows = 0;           // draft logits of the last `logitRows` of them are wanted
+  std::int64_t maxStepTokens = 256;  // rows of one forward(), over all chunks, drafts included
 };
 
 /// Owns the weights, the back end and the scratch of one rank; uses the caller's communicator.
@@ -49,26 +46,19 @@ class DeepseekV4 final : public LanguageModel {
                                                   LoadObserver* observer);
 
   [[nodiscard]] const ModelConfig& config() const { return config_; }
-  [[nodiscard]] std::int64_t mtpModules() const { return weights_.mtpModules(); }
   [[nodiscard]] std::int64_t vocabSize() const override { return config_.vocabSize; }
   [[nodiscard]] std::int64_t maxContextTokens() const override {
     return config_.maxPositionEmbeddings;
   }
   [[nodiscard]] std::uint64_t weightBytes() const override { return weights_.bytes(); }
 
-  Result<std::unique_ptr<SequenceState>> newSequence(std::int64_t maxTokens) override;
+  [[nodiscard]] bool hasMtp() const override { return !mtp_.empty(); }
+  [[nodiscard]] kvcache::CacheShape cacheShape(const CacheSettings& settings) const override;
 
-  Result<void> forward(std::span<const SequenceChunk> chunks, std::span<float> logits) override;
-
-  /// As forward(), and runs the first MTP module on rows whose next token is known.
-  ///
-  /// drafts       one a chunk. The rows must follow those of earlier calls without a gap.
-  /// draftLogits  [Σ DraftChunk::logitRows, vocabSize()]: row i predicts the token after
-  /// nextTokens[i] Fails        also InvalidArgument for a checkpoint without MTP module, or a gap
-  Result<void> forwardWithDrafts(std::span<const SequenceChunk> chunks,
-                                 std::span<const DraftChunk> drafts,
-                                 std::span<float> logits,
-                                 std::span<float> draftLogits);
+  /// Also fails with InvalidArgument for drafts that the cache or the checkpoint has nothing for.
+  Result<void> forward(kvcache::KvCache& cache,
+                       std::span<const SequenceChunk> chunks,
+                       const StepResults& results) override;
 
   /// One layer alone on given streams [tokens, M * D], in place, from an empty sequence. For tests
   /// that follow the oracle block by block.
@@ -82,11 +72,14 @@ class DeepseekV4 final : public LanguageModel {
              const ModelOptions& options,
              comm::Communicator& communicator);
 
-  Result<void> check(std::span<const SequenceChunk> chunks,
-                     std::span<const DraftChunk> drafts) const;
-  void layOutRows(std::span<const SequenceChunk> chunks);
-  Result<void> runDrafts(std::span<const DraftChunk> drafts, std::span<float> draftLogits);
-  [[nodiscard]] Step makeStep() const;
+  Result<void> check(const kvcache::KvCache& cache, std::span<const SequenceChunk> chunks) const;
+  Result<void> checkChunk(const kvcache::KvCache& cache, const SequenceChunk& chunk) const;
+  void layOutRows(std::span<const SequenceChunk> chunks, std::span<const TokenId> drafts);
+  Result<void> writeLogits(const Step& step,
+                           std::span<const SequenceChunk> chunks,
+                           kernels::Matrix<const float> streams,
+                           kernels::Matrix<float> logits);
+  [[nodiscard]] Step makeStep(kvcache::KvCache& cache) const;
 
   ModelConfig config_;
   WeightSet weights_;
@@ -96,6 +89,7 @@ class DeepseekV4 final : public LanguageModel {
   std::vector<TransformerBlock> blocks_;
   std::vector<MtpModule> mtp_;
   Vocabulary vocabulary_;
+  std::optional<Drafter> drafter_;  // with an MTP module
   kernels::HyperConnectionWeights hyperHead_;
   std::vector<float> norm_;
 

@@ -27,11 +27,7 @@ void LightningIndexer::choose(Step& step,
   if (step.roundsCaches()) {
     step.operators.roundIndexerEntries(q, headDim_);
   }
-  compressor_.append(
-      step,
-      x,
-      [](LayerCache& layer) -> CompressorCache& { return layer.indexerCompressor; },
-      layer_);
+  compressor_.append(step, x, layer_);
 
   const kernels::Matrix<float> headWeights = headWeights_.take(rows, heads_);
   step.operators.linear(headWeights, x, weightsProj_, kernels::ActivationRounding::None);
@@ -56,7 +52,7 @@ void LightningIndexer::choose(Step& step,
                                std::span(counts_).subspan(first, count),
                                q.middleRows(range.first, range.count),
                                headWeights.middleRows(range.first, range.count),
-                               range.cache->layer(layer_).indexerCompressor.entryRows(),
+                               step.cache.indexerKeys(layer_, range.blocks),
                                std::span(visible_).subspan(first, count));
   }
 }

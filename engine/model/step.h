@@ -11,8 +11,8 @@
 #include "engine/comm/communicator.h"
 #include "engine/kernels/numerics.h"
 #include "engine/kernels/operators.h"
+#include "engine/kvcache/kv_cache.h"
 #include "engine/model/rope.h"
-#include "engine/model/sequence_cache.h"
 
 namespace tandem::model {
 
@@ -21,7 +21,8 @@ struct RowRange {
   std::int64_t first = 0;
   std::int64_t count = 0;
   std::int64_t position = 0;  // of the first row
-  SequenceCache* cache = nullptr;
+  kvcache::SlotId slot = 0;
+  std::span<const kvcache::BlockId> blocks;  // reach the last row
 };
 
 /// The choices a layer made, for tests that follow the oracle.
@@ -48,6 +49,7 @@ class Scratch {
 struct Step {
   kernels::Operators& operators;
   comm::Communicator& communicator;
+  kvcache::KvCache& cache;
   kernels::Numerics numerics = kernels::Numerics::Cache;
 
   std::span<const TokenId> tokens;          // one a row

@@ -11,7 +11,7 @@ Vocabulary::Vocabulary(const WeightBinder& weights, comm::ShardSpec shard)
       range_(shard.slice(weights.config().vocabSize)),
       ranks_(shard.ranks) {}
 
-Result<void> Vocabulary::embed(Step& step,
+Result<void> Vocabulary::embed(const Step& step,
                                kernels::Matrix<float> out,
                                std::span<const TokenId> tokens) {
   for (std::int64_t r = 0; r < out.rows; ++r) {
@@ -25,7 +25,7 @@ Result<void> Vocabulary::embed(Step& step,
   return step.communicator.allReduceSum({out.data, static_cast<std::size_t>(out.rows * out.cols)});
 }
 
-Result<void> Vocabulary::logits(Step& step,
+Result<void> Vocabulary::logits(const Step& step,
                                 kernels::Matrix<float> logits,
                                 kernels::Matrix<const float> h) {
   if (ranks_ == 1) {

@@ -18,10 +18,13 @@ class Vocabulary {
   Vocabulary(const WeightBinder& weights, comm::ShardSpec shard);
 
   /// out[r] = embed[tokens[r]], on every rank. out [rows, D].
-  Result<void> embed(Step& step, kernels::Matrix<float> out, std::span<const TokenId> tokens);
+  Result<void> embed(const Step& step, kernels::Matrix<float> out, std::span<const TokenId> tokens);
+
+  /// Words there are, over all ranks.
+  [[nodiscard]] std::int64_t size() const { return head_.rows * ranks_; }
 
   /// logits[r] = head · h[r], whole rows on every rank. h [rows, D], logits [rows, V].
-  Result<void> logits(Step& step, kernels::Matrix<float> logits, kernels::Matrix<const float> h);
+  Result<void> logits(const Step& step, kernels::Matrix<float> logits, kernels::Matrix<const float> h);
 
  private:
   kernels::WeightMatrix embedding_;

@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "engine/model/lone_sequence.h"
 #include "engine/model/safetensors_writer.h"
 #include "engine/tools/command.h"
 #include "engine/tools/command_line.h"
@@ -36,9 +37,9 @@ Result<Scores> scorePrompt(model::DeepseekV4& model,
                            const std::vector<TokenId>& tokens,
                            const ScoreArguments& arguments) {
   const auto count = static_cast<std::int64_t>(tokens.size());
-  Result<std::unique_ptr<model::SequenceState>> state = model.newSequence(count);
-  if (!state) {
-    return state.error();
+  Result<model::LoneSequence> sequence = model::LoneSequence::create(model, count, arguments.mtp);
+  if (!sequence) {
+    return sequence.error();
   }
   const std::int64_t chunkTokens = arguments.chunk > 0 ? arguments.chunk : count;
   // Rows wanted are a suffix; a chunk asks for its part of that suffix.
@@ -52,24 +53,16 @@ Result<Scores> scorePrompt(model::DeepseekV4& model,
   for (std::int64_t begin = 0; begin < count; begin += chunkTokens) {
     const std::int64_t end = std::min(begin + chunkTokens, count);
     const std::int64_t rows = std::clamp(end - (count - wanted), std::int64_t{0}, end - begin);
-    const std::int64_t draftEnd = std::min(end, draftCount);
-    const std::int64_t draftRows = std::max<std::int64_t>(draftEnd - begin, 0);
+    // The MTP module stands one token behind.
+    const std::int64_t draftRows = end - 1 - std::max<std::int64_t>(begin - 1, 0);
     const std::int64_t draftLogitRows =
-        std::clamp(draftEnd - (draftCount - draftsWanted), std::int64_t{0}, draftRows);
-    const model::SequenceChunk chunk{
-        state->get(),
-        all.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin)),
-        rows};
-    const model::DraftChunk draft{
-        all.subspan(static_cast<std::size_t>(begin + 1), static_cast<std::size_t>(draftRows)),
-        draftLogitRows};
+        std::clamp(end - 1 - (draftCount - draftsWanted), std::int64_t{0}, draftRows);
     std::vector<float> logits(static_cast<std::size_t>(rows) * vocab);
-    std::vector<float> draftLogits(static_cast<std::size_t>(draftLogitRows) * vocab);
-    const Result<void> done = model.forwardWithDrafts(
-        {&chunk, 1},
-        arguments.mtp ? std::span(&draft, 1) : std::span<const model::DraftChunk>(),
-        logits,
-        draftLogits);
+    std::vector<float> draftLogits(
+        arguments.mtp ? static_cast<std::size_t>(draftLogitRows) * vocab : 0);
+    const Result<void> done = sequence->feed(
+        all.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin)),
+        {.logits = logits, .mtpLogits = draftLogits});
     if (!done) {
       return done.error();
     }

@@ -50,7 +50,7 @@ OperatorCase makeIndexer(std::uint64_t seed,
         count,
         {inputs->q.data() + first * heads * dim, out.rows, heads * dim},
         {inputs->headWeights.data() + first * heads, out.rows, heads},
-        {inputs->keys.data(), entries, dim},
+        floatEntries({inputs->keys.data(), entries, dim}),
         std::span(inputs->visible)
             .subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(out.rows)));
     for (std::int64_t r = 0; r < out.rows; ++r) {
@@ -182,9 +182,9 @@ OperatorCase makeAttention(std::uint64_t seed, const AttentionShape& shape) {
     const auto from = static_cast<std::size_t>(first);
     const auto count = static_cast<std::size_t>(out.rows);
     AttentionKeys keys;
-    keys.window = {inputs->window.data(), shape.capacity, shape.dim};
+    keys.window.ring = floatRing({inputs->window.data(), shape.capacity, shape.dim});
     keys.windowTokens = shape.windowTokens;
-    keys.entries = {inputs->entries.data(), shape.entries, shape.dim};
+    keys.entries = floatEntries({inputs->entries.data(), shape.entries, shape.dim});
     if (shape.topk > 0) {
       keys.chosen = {inputs->chosen.data() + first * shape.topk, out.rows, shape.topk};
     }

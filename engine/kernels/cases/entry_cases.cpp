@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <memory>
+#include <numeric>
 
 #include "engine/kernels/cases/case_list.h"
 #include "engine/kernels/cases/case_values.h"
 #include "engine/kernels/cases/known_answers.h"
+#include "engine/kernels/entry_codec.h"
 #include "engine/kernels/reference/reference_operators.h"
 
 namespace tandem::kernels {
@@ -112,16 +115,73 @@ OperatorCase makeRounding(std::uint64_t seed,
   return made;
 }
 
+/// Packs rows to where the operator puts them and reads them back: what its rounding made comes
+/// back to the bit, also where a ring has gone round and a page ends.
+OperatorCase makeStore(std::uint64_t seed,
+                       OperatorId op,
+                       const EntryLayout& layout,
+                       std::int64_t rows,
+                       std::int64_t firstPosition) {
+  CaseValues values(seed);
+  const auto x = std::make_shared<std::vector<float>>(values.numbers(rows * layout.dim));
+  const Matrix<float> all(x->data(), rows, layout.dim);
+  if (layout.format == EntryFormat::KeyValue) {
+    ReferenceOperators().roundKvEntries(all, layout.ropeDim);
+  } else if (layout.format == EntryFormat::IndexerKey) {
+    ReferenceOperators().roundIndexerEntries(all, layout.dim);
+  }
+  OperatorCase made;
+  made.op = op;
+  made.name = fmt::format("{} rows of {} from {} on", rows, layout.dim, firstPosition);
+  made.rows = rows;
+  made.columns = layout.dim;
+  made.run = [x, op, layout, firstPosition](Operators& operators,
+                                            std::int64_t first,
+                                            Matrix<float> out) {
+    constexpr std::int64_t kPerPage = 4;
+    const std::int64_t begin = firstPosition + first;
+    const Matrix<const float> given(x->data() + first * out.cols, out.rows, out.cols);
+    std::vector<std::int32_t> pages(static_cast<std::size_t>((begin + out.rows) / kPerPage + 1));
+    std::iota(pages.rbegin(), pages.rend(), 0);
+    std::vector<std::byte> memory(pages.size() * kPerPage *
+                                  static_cast<std::size_t>(layout.bytes()));
+    if (op == OperatorId::StoreEntries) {
+      const EntryPages<std::byte> entries{layout,
+                                          memory.data(),
+                                          kPerPage * layout.bytes(),
+                                          kPerPage,
+                                          pages};
+      operators.storeEntries(entries, begin, given);
+      for (std::int64_t r = 0; r < out.rows; ++r) {
+        unpackEntry(layout, out.row(r), entries.entry(begin + r));
+      }
+    } else if (op == OperatorId::StoreRing) {
+      const EntryRing<std::byte> ring{layout, memory.data(), out.rows};
+      operators.storeRing(ring, begin, given);
+      for (std::int64_t r = 0; r < out.rows; ++r) {
+        unpackEntry(layout, out.row(r), ring.row(begin + r));
+      }
+    } else {
+      std::vector<float> floats(static_cast<std::size_t>(out.rows * out.cols));
+      const Matrix<float> ring(floats.data(), out.rows, out.cols);
+      operators.storeRawRing(ring, begin, given);
+      for (std::int64_t r = 0; r < out.rows; ++r) {
+        std::copy_n(ring.row((begin + r) % ring.rows), out.cols, out.row(r));
+      }
+    }
+  };
+  made.allow = allowNothing;
+  return made;
+}
+
 struct Pool {
   std::vector<float> kv;
   std::vector<float> score;
   std::int64_t capacity = 0;
   std::int64_t width = 0;
 
-  [[nodiscard]] CompressorRing ring() const {
-    // The views of a ring are writable because projections fill it; compress only reads.
-    return {{const_cast<float*>(kv.data()), capacity, width},
-            {const_cast<float*>(score.data()), capacity, width}};
+  [[nodiscard]] CompressorRows rows() const {
+    return {.kv = {kv.data(), capacity, width}, .score = {score.data(), capacity, width}};
   }
 };
 
@@ -150,7 +210,7 @@ OperatorCase makeCompress(std::uint64_t seed,
   made.columns = dim;
   made.run =
       [pool, firstEntry, ratio](Operators& operators, std::int64_t first, Matrix<float> out) {
-        operators.compress(out, pool->ring(), firstEntry + first, ratio);
+        operators.compress(out, pool->rows(), firstEntry + first, ratio);
       };
   made.allow = [pool, firstEntry, ratio, overlaps](Matrix<float> allowed,
                                                    Matrix<const float> /*expected*/) {
@@ -160,7 +220,7 @@ OperatorCase makeCompress(std::uint64_t seed,
     for (float& value : magnitudes.kv) {
       value = std::fabs(value);
     }
-    ReferenceOperators().compress(allowed, magnitudes.ring(), firstEntry, ratio);
+    ReferenceOperators().compress(allowed, magnitudes.rows(), firstEntry, ratio);
     const int tokens = overlaps ? 2 * ratio : ratio;
     const auto relative = static_cast<float>((2.0 * tokens + 18) * kFloatRoundoff);
     for (std::int64_t i = 0; i < allowed.rows * allowed.cols; ++i) {
@@ -191,6 +251,17 @@ std::vector<OperatorCase> entryCases() {
   cases.back().answer = knownAnswer(OperatorId::RoundIndexerEntries);
   cases.push_back(makeRounding(413, OperatorId::RoundIndexerEntries, 3, 5, 128, 0));
   cases.push_back(makeRounding(414, OperatorId::RoundIndexerEntries, 3, 3, 32, 0));
+
+  constexpr EntryLayout kFloats{EntryFormat::Float32, 48, 0};
+  constexpr EntryLayout kKeyValue{EntryFormat::KeyValue, 512, 64};
+  constexpr EntryLayout kSmallKeyValue{EntryFormat::KeyValue, 80, 16};
+  constexpr EntryLayout kIndexerKey{EntryFormat::IndexerKey, 128, 0};
+  cases.push_back(makeStore(430, OperatorId::StoreEntries, kFloats, 3, 0));
+  cases.push_back(makeStore(431, OperatorId::StoreEntries, kKeyValue, 9, 2));
+  cases.push_back(makeStore(432, OperatorId::StoreEntries, kSmallKeyValue, 5, 0));
+  cases.push_back(makeStore(433, OperatorId::StoreEntries, kIndexerKey, 9, 3));
+  cases.push_back(makeStore(434, OperatorId::StoreRing, kKeyValue, 7, 1000));
+  cases.push_back(makeStore(435, OperatorId::StoreRawRing, kFloats, 7, 1000));
 
   cases.push_back(makeCompress(420, "known answer", 4, true, 0, 3, 6));
   cases.back().answer = knownAnswer(OperatorId::Compress);

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/kernels/attended_rows.h"
 #include "engine/kernels/cpu/vector_math.h"
+#include "engine/kernels/entry_codec.h"
 #include "engine/kernels/number_formats.h"
 #include "engine/kernels/top_k.h"
 
@@ -110,23 +110,46 @@ void CpuOperators::indexerTopK(Matrix<std::int32_t> chosen,
                                std::span<std::int32_t> count,
                                Matrix<const float> q,
                                Matrix<const float> headWeights,
-                               Matrix<const float> keys,
+                               const EntryPages<const std::byte>& keys,
                                std::span<const std::int32_t> visible) {
+  // Unpacked tile by tile, so that a tile stays in L1 while every query of the thread reads it.
+  constexpr std::int64_t kTile = 64;
+  const std::int64_t dim = keys.layout.dim;
+  const std::int64_t most = *std::max_element(visible.begin(), visible.end());
+  const Matrix<float> scores = scratch(scores_, q.rows, most);
+  pool_.split((most + kTile - 1) / kTile,
+              [&](std::int64_t part, std::int64_t beginTile, std::int64_t endTile) {
+                std::vector<float>& tile = keyTiles_[static_cast<std::size_t>(part)];
+                tile.resize(static_cast<std::size_t>(kTile * dim));
+                for (std::int64_t t = beginTile; t < endTile; ++t) {
+                  const std::int64_t first = t * kTile;
+                  const std::int64_t end = std::min(first + kTile, most);
+                  for (std::int64_t s = first; s < end; ++s) {
+                    unpackEntry(keys.layout, tile.data() + (s - first) * dim, keys.entry(s));
+                  }
+                  for (std::int64_t r = 0; r < q.rows; ++r) {
+                    const std::int64_t seen =
+                        std::min<std::int64_t>(end, visible[static_cast<std::size_t>(r)]);
+                    for (std::int64_t s = first; s < seen; ++s) {
+                      float score = 0;
+                      for (std::int64_t h = 0; h < headWeights.cols; ++h) {
+                        const float product =
+                            dotProduct(q.row(r) + h * dim, tile.data() + (s - first) * dim, dim);
+                        score += headWeights.row(r)[h] * std::max(product, 0.F);
+                      }
+                      scores.row(r)[s] = score;
+                    }
+                  }
+                }
+              });
   pool_.split(q.rows, [&](std::int64_t /*part*/, std::int64_t begin, std::int64_t end) {
-    std::vector<float> scores;
     std::vector<std::int32_t> order;
     for (std::int64_t r = begin; r < end; ++r) {
       const auto row = static_cast<std::size_t>(r);
-      scores.assign(static_cast<std::size_t>(visible[row]), 0.F);
-      for (std::size_t s = 0; s < scores.size(); ++s) {
-        const float* key = keys.row(static_cast<std::int64_t>(s));
-        for (std::int64_t h = 0; h < headWeights.cols; ++h) {
-          scores[s] += headWeights.row(r)[h] *
-                       std::max(dotProduct(q.row(r) + h * keys.cols, key, keys.cols), 0.F);
-        }
-      }
       count[row] = static_cast<std::int32_t>(std::min<std::int64_t>(chosen.cols, visible[row]));
-      selectTopK({chosen.row(r), static_cast<std::size_t>(count[row])}, scores, order);
+      selectTopK({chosen.row(r), static_cast<std::size_t>(count[row])},
+                 {scores.row(r), static_cast<std::size_t>(visible[row])},
+                 order);
     }
   });
 }
@@ -136,13 +159,14 @@ void CpuOperators::sparseAttention(Matrix<float> out,
                                    const AttentionKeys& keys,
                                    std::span<const std::int64_t> positions,
                                    std::span<const float> sinks) {
-  const std::int64_t dim = keys.window.cols;
+  keys_.unpack(keys, positions);
+  const std::int64_t dim = keys_.dim();
   const float scale = 1.F / std::sqrt(static_cast<float>(dim));
   pool_.split(q.rows, [&](std::int64_t /*part*/, std::int64_t begin, std::int64_t end) {
     std::vector<const float*> rows;
     std::vector<float> logits;
     for (std::int64_t r = begin; r < end; ++r) {
-      attendedRows(rows, keys, r, positions[static_cast<std::size_t>(r)]);
+      keys_.rowsOf(rows, r);
       logits.resize(rows.size());
       for (std::size_t h = 0; h < sinks.size(); ++h) {
         const std::int64_t offset = static_cast<std::int64_t>(h) * dim;

@@ -6,6 +6,7 @@
 
 #include "engine/kernels/cpu/thread_pool.h"
 #include "engine/kernels/reference/reference_operators.h"
+#include "engine/kernels/unpacked_keys.h"
 
 namespace tandem::kernels {
 
@@ -16,7 +17,8 @@ class CpuOperators final : public ReferenceOperators {
   /// threads >= 1, the calling thread included.
   explicit CpuOperators(int threads)
       : pool_(threads),
-        unpacked_(static_cast<std::size_t>(threads)) {}
+        unpacked_(static_cast<std::size_t>(threads)),
+        keyTiles_(static_cast<std::size_t>(threads)) {}
 
   [[nodiscard]] std::string_view name() const override { return "cpu"; }
 
@@ -28,7 +30,7 @@ class CpuOperators final : public ReferenceOperators {
                    std::span<std::int32_t> count,
                    Matrix<const float> q,
                    Matrix<const float> headWeights,
-                   Matrix<const float> keys,
+                   const EntryPages<const std::byte>& keys,
                    std::span<const std::int32_t> visible) override;
   void sparseAttention(Matrix<float> out,
                        Matrix<const float> q,
@@ -61,6 +63,9 @@ class CpuOperators final : public ReferenceOperators {
   std::vector<float> gate_;
   std::vector<float> up_;
   std::vector<float> down_;
+  UnpackedKeys keys_;
+  std::vector<float> scores_;                 // of the indexer
+  std::vector<std::vector<float>> keyTiles_;  // unpacked keys of the indexer, one tile a thread
   std::vector<std::int64_t> members_;  // rows that chose one expert
 };
 

@@ -4,9 +4,10 @@
 #include <cmath>
 #include <vector>
 
-#include "engine/kernels/attended_rows.h"
+#include "engine/kernels/entry_codec.h"
 #include "engine/kernels/reference/reference_operators.h"
 #include "engine/kernels/top_k.h"
+#include "engine/kernels/unpacked_keys.h"
 
 namespace tandem::kernels {
 
@@ -14,19 +15,20 @@ void ReferenceOperators::indexerTopK(Matrix<std::int32_t> chosen,
                                      std::span<std::int32_t> count,
                                      Matrix<const float> q,
                                      Matrix<const float> headWeights,
-                                     Matrix<const float> keys,
+                                     const EntryPages<const std::byte>& keys,
                                      std::span<const std::int32_t> visible) {
+  std::vector<float> key(static_cast<std::size_t>(keys.layout.dim));
   std::vector<float> scores;
   std::vector<std::int32_t> order;
   for (std::int64_t r = 0; r < q.rows; ++r) {
     const auto row = static_cast<std::size_t>(r);
     scores.assign(static_cast<std::size_t>(visible[row]), 0.F);
     for (std::size_t s = 0; s < scores.size(); ++s) {
+      unpackEntry(keys.layout, key.data(), keys.entry(static_cast<std::int64_t>(s)));
       double score = 0;
       for (std::int64_t h = 0; h < headWeights.cols; ++h) {
-        const double product = innerProduct(q.row(r) + h * keys.cols,
-                                            keys.row(static_cast<std::int64_t>(s)),
-                                            keys.cols);
+        const double product =
+            innerProduct(q.row(r) + h * keys.layout.dim, key.data(), keys.layout.dim);
         score += static_cast<double>(headWeights.row(r)[h]) * std::max(product, 0.0);
       }
       scores[s] = static_cast<float>(score);
@@ -41,13 +43,15 @@ void ReferenceOperators::sparseAttention(Matrix<float> out,
                                          const AttentionKeys& keys,
                                          std::span<const std::int64_t> positions,
                                          std::span<const float> sinks) {
-  const std::int64_t dim = keys.window.cols;
+  UnpackedKeys unpacked;
+  unpacked.unpack(keys, positions);
+  const std::int64_t dim = unpacked.dim();
   const double scale = 1.0 / std::sqrt(static_cast<double>(dim));
   std::vector<const float*> rows;
   std::vector<double> logits;
   std::vector<double> sum(static_cast<std::size_t>(dim));
   for (std::int64_t r = 0; r < q.rows; ++r) {
-    attendedRows(rows, keys, r, positions[static_cast<std::size_t>(r)]);
+    unpacked.rowsOf(rows, r);
     for (std::size_t h = 0; h < sinks.size(); ++h) {
       const std::int64_t offset = static_cast<std::int64_t>(h) * dim;
       logits.clear();

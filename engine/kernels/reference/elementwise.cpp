@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Reference of the operators on single rows: norm, rotation, roundings, compression.
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
+#include "engine/kernels/entry_codec.h"
 #include "engine/kernels/number_formats.h"
 #include "engine/kernels/reference/reference_operators.h"
 
 namespace tandem::kernels {
-
-namespace {
-
-constexpr int kKvGroup = 64;
-constexpr int kIndexerGroup = 32;
-
-}  // namespace
 
 void ReferenceOperators::rmsNorm(Matrix<float> out,
                                  Matrix<const float> x,
@@ -60,7 +55,7 @@ void ReferenceOperators::rope(Matrix<float> x,
 void ReferenceOperators::roundKvEntries(Matrix<float> x, std::int64_t ropeDim) {
   const auto plain = static_cast<std::size_t>(x.cols - ropeDim);
   for (std::int64_t r = 0; r < x.rows; ++r) {
-    roundGroupsToE4m3(x.rowSpan(r).first(plain), kKvGroup);
+    roundGroupsToE4m3(x.rowSpan(r).first(plain), EntryLayout::kFp8Group);
     for (float& value : x.rowSpan(r).subspan(plain)) {
       value = roundToBf16(value);
     }
@@ -72,16 +67,40 @@ void ReferenceOperators::roundIndexerEntries(Matrix<float> x, std::int64_t headD
     for (std::int64_t head = 0; head < x.cols; head += headDim) {
       const std::span<float> values(x.row(r) + head, static_cast<std::size_t>(headDim));
       hadamard(values);
-      roundGroupsToE2m1(values, kIndexerGroup);
+      roundGroupsToE2m1(values, EntryLayout::kFp4Group);
     }
   }
 }
 
+void ReferenceOperators::storeEntries(const EntryPages<std::byte>& entries,
+                                      std::int64_t first,
+                                      Matrix<const float> x) {
+  for (std::int64_t r = 0; r < x.rows; ++r) {
+    packEntry(entries.layout, entries.entry(first + r), x.row(r));
+  }
+}
+
+void ReferenceOperators::storeRing(const EntryRing<std::byte>& ring,
+                                   std::int64_t first,
+                                   Matrix<const float> x) {
+  for (std::int64_t r = std::max<std::int64_t>(0, x.rows - ring.capacity); r < x.rows; ++r) {
+    packEntry(ring.layout, ring.row(first + r), x.row(r));
+  }
+}
+
+void ReferenceOperators::storeRawRing(Matrix<float> ring,
+                                      std::int64_t first,
+                                      Matrix<const float> x) {
+  for (std::int64_t r = std::max<std::int64_t>(0, x.rows - ring.rows); r < x.rows; ++r) {
+    std::copy_n(x.row(r), x.cols, ring.row((first + r) % ring.rows));
+  }
+}
+
 void ReferenceOperators::compress(Matrix<float> out,
-                                  const CompressorRing& ring,
+                                  const CompressorRows& rows,
                                   std::int64_t firstEntry,
                                   int ratio) {
-  const bool overlaps = ring.kv.cols == 2 * out.cols;
+  const bool overlaps = rows.kv.cols == 2 * out.cols;
   std::vector<const float*> kv;
   std::vector<const float*> score;
   for (std::int64_t i = 0; i < out.rows; ++i) {
@@ -89,8 +108,8 @@ void ReferenceOperators::compress(Matrix<float> out,
     score.clear();
     const std::int64_t begin = (firstEntry + i) * ratio;
     const auto add = [&](std::int64_t position, std::int64_t offset) {
-      kv.push_back(ring.kv.row(position % ring.kv.rows) + offset);
-      score.push_back(ring.score.row(position % ring.score.rows) + offset);
+      kv.push_back(rows.kvRow(position) + offset);
+      score.push_back(rows.scoreRow(position) + offset);
     };
     if (overlaps && begin > 0) {
       for (std::int64_t p = begin - ratio; p < begin; ++p) {

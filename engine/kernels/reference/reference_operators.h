@@ -41,15 +41,22 @@ class ReferenceOperators : public Operators {
             RopeDirection direction) override;
   void roundKvEntries(Matrix<float> x, std::int64_t ropeDim) override;
   void roundIndexerEntries(Matrix<float> x, std::int64_t headDim) override;
+  void storeEntries(const EntryPages<std::byte>& entries,
+                    std::int64_t first,
+                    Matrix<const float> x) override;
+  void storeRing(const EntryRing<std::byte>& ring,
+                 std::int64_t first,
+                 Matrix<const float> x) override;
+  void storeRawRing(Matrix<float> ring, std::int64_t first, Matrix<const float> x) override;
   void compress(Matrix<float> out,
-                const CompressorRing& ring,
+                const CompressorRows& rows,
                 std::int64_t firstEntry,
                 int ratio) override;
   void indexerTopK(Matrix<std::int32_t> chosen,
                    std::span<std::int32_t> count,
                    Matrix<const float> q,
                    Matrix<const float> headWeights,
-                   Matrix<const float> keys,
+                   const EntryPages<const std::byte>& keys,
                    std::span<const std::int32_t> visible) override;
   void sparseAttention(Matrix<float> out,
                        Matrix<const float> q,

@@ -28,12 +28,12 @@ std::vector<const float*> AttentionInputs::keysOf(std::int64_t row) const {
 
 void AttentionInputs::run(Operators& operators, std::int64_t first, Matrix<float> out) const {
   kernels::AttentionKeys keys;
-  keys.window = window.view();
+  keys.window.ring = kernels::floatRing(window.view());
   keys.windowTokens = windowTokens;
   const auto from = static_cast<std::size_t>(first);
   const auto count = static_cast<std::size_t>(out.rows);
   if (!entryCount.empty()) {
-    keys.entries = entries.view();
+    keys.entries = kernels::floatEntries(entries.view());
     keys.entryCount = std::span(entryCount).subspan(from, count);
   }
   if (!chosen.empty()) {
@@ -130,7 +130,7 @@ void runChoices(Operators& operators,
   for (std::int64_t k = 1; k <= keys.rows; ++k) {
     std::vector<std::int32_t> chosen(static_cast<std::size_t>(out.rows * k), -1);
     std::vector<std::int32_t> count(static_cast<std::size_t>(out.rows));
-    operators.indexerTopK({chosen.data(), out.rows, k}, count, q, headWeights, keys, visible);
+    operators.indexerTopK({chosen.data(), out.rows, k}, count, q, headWeights, kernels::floatEntries(keys), visible);
     for (std::int64_t r = 0; r < out.rows; ++r) {
       for (std::int64_t j = 0; j < k; ++j) {
         const bool counts = j < count[static_cast<std::size_t>(r)];

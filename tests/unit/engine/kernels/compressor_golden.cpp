@@ -37,7 +37,7 @@ void CompressorInputs::pool(Operators& operators,
       score.view().row(t)[c] += ape.view().row(t % ratio)[c];
     }
   }
-  operators.compress(out, {kv.view(), score.view()}, first, ratio);
+  operators.compress(out, {.kv = kv.view(), .score = score.view()}, first, ratio);
 }
 
 void CompressorInputs::entries(Operators& operators,

@@ -9,6 +9,7 @@
 #include "engine/kernels/cases/case_check.h"
 #include "engine/kernels/cases/case_list.h"
 #include "engine/kernels/cpu/cpu_operators.h"
+#include "engine/kernels/entry_codec.h"
 
 namespace {
 
@@ -22,6 +23,8 @@ using tandem::kernels::CaseState;
 using tandem::kernels::checkCase;
 using tandem::kernels::CpuOperators;
 using tandem::kernels::kAllOperators;
+using tandem::kernels::EntryPages;
+using tandem::kernels::floatEntries;
 using tandem::kernels::Matrix;
 using tandem::kernels::OperatorCase;
 using tandem::kernels::OperatorId;
@@ -29,6 +32,7 @@ using tandem::kernels::operatorName;
 using tandem::kernels::Operators;
 using tandem::kernels::ReferenceOperators;
 using tandem::kernels::RouterWeights;
+using tandem::kernels::unpackEntry;
 
 QByteArray label(const OperatorCase& operatorCase) {
   return QByteArray(operatorName(operatorCase.op).data()) + ": " + operatorCase.name.c_str();
@@ -104,7 +108,7 @@ class UpperIndexWins final : public Imitation {
                    std::span<std::int32_t> count,
                    Matrix<const float> q,
                    Matrix<const float> headWeights,
-                   Matrix<const float> keys,
+                   const EntryPages<const std::byte>& keys,
                    std::span<const std::int32_t> visible) override {
     // The keys in reverse turn the rule for ties round.
     std::vector<float> reversed;
@@ -112,13 +116,14 @@ class UpperIndexWins final : public Imitation {
       const std::int32_t last = visible[static_cast<std::size_t>(r)] - 1;
       reversed.clear();
       for (std::int32_t s = last; s >= 0; --s) {
-        reversed.insert(reversed.end(), keys.row(s), keys.row(s) + keys.cols);
+        reversed.resize(reversed.size() + static_cast<std::size_t>(keys.layout.dim));
+        unpackEntry(keys.layout, reversed.data() + reversed.size() - keys.layout.dim, keys.entry(s));
       }
       ReferenceOperators::indexerTopK(chosen.middleRows(r, 1),
                                       count.subspan(static_cast<std::size_t>(r), 1),
                                       q.middleRows(r, 1),
                                       headWeights.middleRows(r, 1),
-                                      {reversed.data(), last + 1, keys.cols},
+                                      floatEntries({reversed.data(), last + 1, keys.layout.dim}),
                                       visible.subspan(static_cast<std::size_t>(r), 1));
       const auto used = static_cast<std::ptrdiff_t>(count[static_cast<std::size_t>(r)]);
       for (std::ptrdiff_t j = 0; j < used; ++j) {

@@ -10,6 +10,7 @@
 
 #include "engine/comm/loopback_communicator.h"
 #include "engine/comm/solo_communicator.h"
+#include "engine/model/lone_sequence.h"
 #include "tests/support/golden_file.h"
 
 namespace tandem::test {
@@ -211,25 +212,22 @@ Result<Scored> feed(DeepseekV4& model,
                     std::size_t chunk,
                     std::size_t rows) {
   const std::size_t count = tokens.size();
-  auto state = model.newSequence(static_cast<std::int64_t>(count));
-  if (!state) {
-    return state.error();
+  auto sequence = model::LoneSequence::create(model, static_cast<std::int64_t>(count), true);
+  if (!sequence) {
+    return sequence.error();
   }
   const auto vocab = static_cast<std::size_t>(model.vocabSize());
   const std::span<const TokenId> all(tokens);
   Scored scored;
   for (std::size_t begin = 0; begin < count; begin += chunk) {
     const std::size_t end = std::min(begin + chunk, count);
-    const std::size_t drafted = std::min(end, count - 1) - std::min(begin, count - 1);
-    const model::SequenceChunk part{state->get(),
-                                    all.subspan(begin, end - begin),
-                                    static_cast<std::int64_t>(end - begin)};
-    const model::DraftChunk draft{
-        drafted > 0 ? all.subspan(begin + 1, drafted) : std::span<const TokenId>(),
-        static_cast<std::int64_t>(drafted)};
+    // The MTP module stands one token behind.
+    const std::size_t drafted = end - 1 - (begin > 0 ? begin - 1 : 0);
     std::vector<float> logits((end - begin) * vocab);
     std::vector<float> drafts(drafted * vocab);
-    if (auto done = model.forwardWithDrafts({&part, 1}, {&draft, 1}, logits, drafts); !done) {
+    if (auto done = sequence->feed(all.subspan(begin, end - begin),
+                                   {.logits = logits, .mtpLogits = drafts});
+        !done) {
       return done.error();
     }
     scored.logits.insert(scored.logits.end(), logits.begin(), logits.end());

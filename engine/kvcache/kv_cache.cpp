@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "engine/kvcache/kv_cache.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <utility>
+
+namespace tandem::kvcache {
+
+namespace {
+
+/// Rows position - count … position - 1 of a ring, the oldest first.
+template <typename Row>
+void copyNewest(std::byte* to, std::int64_t position, std::int64_t count, std::size_t bytes, Row row) {
+  for (std::int64_t p = std::max<std::int64_t>(0, position - count); p < position; ++p) {
+    std::memcpy(to, row(p), bytes);
+    to += bytes;
+  }
+}
+
+}  // namespace
+
+void KvCache::Free::operator()(std::byte* memory) const {
+  ::operator delete[](memory, std::align_val_t(CacheLayout::kAlignment));
+}
+
+Result<std::unique_ptr<KvCache>> KvCache::create(const CacheShape& shape,
+                                                 const CacheCapacity& capacity) {
+  std::unique_ptr<KvCache> cache(new KvCache(shape, capacity));
+  cache->memory_.reset(static_cast<std::byte*>(::operator new[](
+      cache->memoryBytes_, std::align_val_t(CacheLayout::kAlignment), std::nothrow)));
+  if (cache->memory_ == nullptr) {
+    return Error{ErrorCode::OutOfMemory,
+                 fmt::format("no {:.1f} MiB for the KV cache ({} blocks of {} tokens, {} slots, {} "
+                             "snapshots)",
+                             static_cast<double>(cache->memoryBytes_) / (1 << 20),
+                             capacity.blocks,
+                             kBlockTokens,
+                             capacity.slots,
+                             capacity.snapshots),
+                 "Give the cache less (--kv-gib), or close other programs."};
+  }
+  cache->blocks_ = cache->memory_.get();
+  cache->slots_ =
+      cache->blocks_ + static_cast<std::size_t>(capacity.blocks) * cache->layout_.blockBytes();
+  cache->snapshots_ =
+      cache->slots_ + static_cast<std::size_t>(capacity.slots) * cache->layout_.slotBytes();
+  return cache;
+}
+
+KvCache::KvCache(const CacheShape& shape, const CacheCapacity& capacity)
+    : layout_(shape),
+      capacity_(capacity),
+      carried_(static_cast<std::size_t>(capacity.slots)) {
+  memoryBytes_ = static_cast<std::uint64_t>(capacity.blocks) * layout_.blockBytes() +
+                 static_cast<std::uint64_t>(capacity.slots) * layout_.slotBytes() +
+                 static_cast<std::uint64_t>(capacity.snapshots) * layout_.snapshotBytes();
+}
+
+// Views
+// ------------------------------------------------------------------------------------------------
+
+kernels::EntryPages<std::byte> KvCache::entries(std::int64_t layer,
+                                                std::span<const BlockId> blocks) const {
+  const LayerPlace& place = layout_.layers()[static_cast<std::size_t>(layer)];
+  return {layout_.shape().entry,
+          blocks_ + place.entries,
+          static_cast<std::int64_t>(layout_.blockBytes()),
+          place.entriesPerBlock,
+          blocks};
+}
+
+kernels::EntryPages<std::byte> KvCache::indexerKeys(std::int64_t layer,
+                                                    std::span<const BlockId> blocks) const {
+  const LayerPlace& place = layout_.layers()[static_cast<std::size_t>(layer)];
+  return {layout_.shape().indexerKey,
+          blocks_ + place.indexerKeys,
+          static_cast<std::int64_t>(layout_.blockBytes()),
+          place.entriesPerBlock,
+          blocks};
+}
+
+kernels::EntryRing<std::byte> KvCache::window(std::int64_t layer, SlotId slot) const {
+  return {layout_.shape().entry,
+          slotMemory(slot) + layout_.layers()[static_cast<std::size_t>(layer)].window,
+          layout_.windowCapacity()};
+}
+
+KvCache::RawRings KvCache::compressorRings(std::int64_t layer, SlotId slot) const {
+  const CompressorPlace& place =
+      layout_.layers()[static_cast<std::size_t>(layer)].compressor;
+  return {rawRing(slot, place, place.kv), rawRing(slot, place, place.score)};
+}
+
+KvCache::RawRings KvCache::indexerRings(std::int64_t layer, SlotId slot) const {
+  const CompressorPlace& place =
+      layout_.layers()[static_cast<std::size_t>(layer)].indexerCompressor;
+  return {rawRing(slot, place, place.kv), rawRing(slot, place, place.score)};
+}
+
+kernels::Matrix<float> KvCache::carriedStreams(SlotId slot) const {
+  return {reinterpret_cast<float*>(slotMemory(slot) + layout_.carriedStreams()),
+          layout_.carriedRows(),
+          layout_.shape().streamWidth};
+}
+
+std::byte* KvCache::slotMemory(SlotId slot) const {
+  return slots_ + static_cast<std::size_t>(slot) * layout_.slotBytes();
+}
+
+kernels::Matrix<float> KvCache::rawRing(SlotId slot,
+                                        const CompressorPlace& place,
+                                        std::size_t offset) const {
+  return {reinterpret_cast<float*>(slotMemory(slot) + offset), place.capacity, place.width};
+}
+
+std::span<std::byte> KvCache::blockBytes(BlockId block) const {
+  return {blocks_ + static_cast<std::size_t>(block) * layout_.blockBytes(), layout_.blockBytes()};
+}
+
+std::span<std::byte> KvCache::snapshotBytes(SnapshotId snapshot) const {
+  return {snapshots_ + static_cast<std::size_t>(snapshot) * layout_.snapshotBytes(),
+          layout_.snapshotBytes()};
+}
+
+// Operations
+// ------------------------------------------------------------------------------------------------
+
+Result<void> KvCache::apply(const CacheOperations& operations) {
+  if (Result<void> possible = check(operations); !possible) {
+    return possible;
+  }
+  for (const SnapshotSave& order : operations.saves) {
+    save(order);
+  }
+  for (const BlockCopy& order : operations.copies) {
+    std::ranges::copy(blockBytes(order.from), blockBytes(order.to).begin());
+  }
+  for (const SnapshotRestore& order : operations.restores) {
+    restore(order);
+  }
+  return {};
+}
+
+Result<void> KvCache::check(const CacheOperations& operations) const {
+  const auto within = [](std::int32_t id, std::int32_t count) { return id >= 0 && id < count; };
+  const auto wrong = [](const std::string& what) {
+    return Error{ErrorCode::Internal,
+                 what,
+                 "Restart the engine; if it happens again, report both ranks' logs."};
+  };
+  for (const SnapshotSave& save : operations.saves) {
+    if (!within(save.slot, capacity_.slots) || !within(save.snapshot, capacity_.snapshots) ||
+        save.position < 1 || save.position % kSnapshotAlignment != 0) {
+      return wrong(fmt::format("cannot keep slot {} at {} tokens as snapshot {}",
+                               save.slot,
+                               save.position,
+                               save.snapshot));
+    }
+    const CarriedRows& carried = carried_[static_cast<std::size_t>(save.slot)];
+    const std::int64_t end = carried.position + static_cast<std::int64_t>(carried.tokens.size());
+    if (layout_.shape().streamWidth > 0 &&
+        (save.position <= carried.position || save.position > end)) {
+      return wrong(fmt::format("slot {} no longer has what it had at {} tokens, only {} to {}",
+                               save.slot,
+                               save.position,
+                               carried.position + 1,
+                               end));
+    }
+  }
+  for (const BlockCopy& copy : operations.copies) {
+    if (!within(copy.from, capacity_.blocks) || !within(copy.to, capacity_.blocks)) {
+      return wrong(fmt::format("cannot copy block {} to {} of {}",
+                               copy.from,
+                               copy.to,
+                               capacity_.blocks));
+    }
+  }
+  for (const SnapshotRestore& restore : operations.restores) {
+    if (!within(restore.slot, capacity_.slots) ||
+        !within(restore.snapshot, capacity_.snapshots) || restore.position < 1) {
+      return wrong(fmt::format("cannot restore snapshot {} of {} tokens to slot {}",
+                               restore.snapshot,
+                               restore.position,
+                               restore.slot));
+    }
+  }
+  return {};
+}
+
+void KvCache::save(const SnapshotSave& order) {
+  std::byte* const kept = snapshotBytes(order.snapshot).data();
+  const auto entryBytes = static_cast<std::size_t>(layout_.shape().entry.bytes());
+  for (std::size_t i = 0; i < layout_.layers().size(); ++i) {
+    const LayerPlace& place = layout_.layers()[i];
+    const kernels::EntryRing<std::byte> ring = window(static_cast<std::int64_t>(i), order.slot);
+    copyNewest(kept + place.keptWindow,
+               order.position,
+               layout_.shape().windowTokens,
+               entryBytes,
+               [&](std::int64_t p) { return ring.row(p); });
+    for (const CompressorPlace* compressor : {&place.compressor, &place.indexerCompressor}) {
+      for (const auto& [from, to] : {std::pair(compressor->kv, compressor->keptKv),
+                                     std::pair(compressor->score, compressor->keptScore)}) {
+        const kernels::Matrix<float> rows = rawRing(order.slot, *compressor, from);
+        copyNewest(kept + to,
+                   order.position,
+                   compressor->keptRows,
+                   static_cast<std::size_t>(compressor->width) * sizeof(float),
+                   [&](std::int64_t p) { return rows.row(p % rows.rows); });
+      }
+    }
+  }
+  if (layout_.shape().streamWidth > 0) {
+    const std::int64_t row = order.position - 1 - carried(order.slot).position;
+    std::memcpy(kept + layout_.keptStream(),
+                carriedStreams(order.slot).row(row),
+                static_cast<std::size_t>(layout_.shape().streamWidth) * sizeof(float));
+  }
+}
+
+void KvCache::restore(const SnapshotRestore& order) {
+  const std::byte* const kept = snapshotBytes(order.snapshot).data();
+  const auto entryBytes = static_cast<std::size_t>(layout_.shape().entry.bytes());
+  const auto bringBack = [&](const std::byte* from,
+                             std::int64_t count,
+                             std::size_t bytes,
+                             const auto& row) {
+    for (std::int64_t p = std::max<std::int64_t>(0, order.position - count); p < order.position;
+         ++p) {
+      std::memcpy(row(p), from, bytes);
+      from += bytes;
+    }
+  };
+  for (std::size_t i = 0; i < layout_.layers().size(); ++i) {
+    const LayerPlace& place = layout_.layers()[i];
+    const kernels::EntryRing<std::byte> ring = window(static_cast<std::int64_t>(i), order.slot);
+    bringBack(kept + place.keptWindow,
+              layout_.shape().windowTokens,
+              entryBytes,
+              [&](std::int64_t p) { return ring.row(p); });
+    for (const CompressorPlace* compressor : {&place.compressor, &place.indexerCompressor}) {
+      for (const auto& [to, from] : {std::pair(compressor->kv, compressor->keptKv),
+                                     std::pair(compressor->score, compressor->keptScore)}) {
+        const kernels::Matrix<float> rows = rawRing(order.slot, *compressor, to);
+        bringBack(kept + from,
+                  compressor->keptRows,
+                  static_cast<std::size_t>(compressor->width) * sizeof(float),
+                  [&](std::int64_t p) { return rows.row(p % rows.rows); });
+      }
+    }
+  }
+  CarriedRows& rows = carried(order.slot);
+  rows = {};
+  if (layout_.shape().streamWidth > 0) {
+    // Its token is never asked for: the next chunk's first token follows it.
+    rows = {order.position - 1, {TokenId{0}}};
+    std::memcpy(carriedStreams(order.slot).row(0),
+                kept + layout_.keptStream(),
+                static_cast<std::size_t>(layout_.shape().streamWidth) * sizeof(float));
+  }
+}
+
+}  // namespace tandem::kvcache
