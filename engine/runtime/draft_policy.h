@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -25,8 +26,9 @@ struct DraftHistory {
 /// A decoding sequence that may draft.
 struct DraftCandidate {
   DraftHistory* history = nullptr;
-  int most = 0;    // its own limit: what is left of the answer, or 0 for text that must not draft
-  int drafts = 0;  // the answer of choose()
+  int most = 0;  // its own limit: what is left of the answer, or 0 for text that must not draft
+  std::int64_t contextTokens = 0;  // before its rows
+  int drafts = 0;                  // the answer of choose()
 };
 
 /// Drafts where that gives more tokens for the time: expected tokens by the acceptance of each
@@ -56,6 +58,7 @@ class DraftPolicy {
  private:
   struct Gain {
     double tokens = 0;  // expected, of this one draft
+    int place = 0;
     int candidate = 0;
   };
 

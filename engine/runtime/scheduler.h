@@ -100,8 +100,8 @@ class Scheduler {
   /// Fails with OutOfRange as checkLength(), with Unavailable when maxQueued are waiting.
   [[nodiscard]] Result<void> submit(std::unique_ptr<Sequence>& sequence);
 
-  /// The next step's work; starts waiting sequences where there is room. Valid until the next call
-  /// of anything here that is not const.
+  /// The next step's work; starts waiting sequences where there is room. Valid until the next call,
+  /// its sequences until they are removed.
   [[nodiscard]] const SchedulerOutput& schedule();
 
   /// What became of a sequence's chunk in the step: its tokens are in the cache, `drawn` (none to
@@ -149,6 +149,17 @@ class Scheduler {
  private:
   using Queue = std::deque<std::unique_ptr<Sequence>>;
 
+  /// Sees to it that every answer has room for its token, by preemption if need be.
+  void reserveAnswers();
+  void preempt(std::size_t index);
+  void admitWaiting();
+  bool admit(Sequence& sequence);
+  void planAnswers();
+  void planPrompts();
+  [[nodiscard]] std::int64_t promptBudget(std::int64_t pending, std::int64_t deepest) const;
+  /// Gives a prompt up to `budget` tokens. Returns how many.
+  std::int64_t planPrompt(Sequence& sequence, std::int64_t budget);
+
   const SchedulerLimits limits_;
   kvcache::KvCacheManager& kv_;
   const std::int64_t longestSequence_;
@@ -160,7 +171,21 @@ class Scheduler {
   bool admitting_ = true;
   std::uint64_t arrivals_ = 0;
   std::int64_t preemptions_ = 0;
+
+  // Asking the cache in vain costs time that grows with the prompt: not again before something
+  // left, or for a while.
+  std::uint64_t refused_ = 0;  // the arrival that found no room; 0: none
+  int stepsToAsk_ = 0;
+
+  // Of the step under way.
   SchedulerOutput output_;
+  std::vector<DraftCandidate> candidates_;
+  std::vector<Sequence*> answers_;
+  std::vector<Sequence*> prompts_;
+  double answersAlone_ = 0;          // ms that it would take without prompts
+  std::int64_t leastCommitted_ = 0;  // tokens of the answer that got the fewest
+
+  double credit_ = 0;  // ms by which answers are ahead of their pace
 };
 
 }  // namespace tandem::runtime
