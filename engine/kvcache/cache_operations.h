@@ -9,7 +9,8 @@
 
 namespace tandem::kvcache {
 
-/// The slot's sequence has committed at least `position` tokens, and at most kMaxDrafts more.
+/// `position` was passed by the last step of the slot's sequence, which committed at most as many
+/// tokens beyond it as a step may draft: the rows before it are all there.
 struct SnapshotSave {
   SlotId slot = 0;
   std::int64_t position = 0;
@@ -34,8 +35,10 @@ struct SnapshotRestore {
   friend bool operator==(const SnapshotRestore&, const SnapshotRestore&) = default;
 };
 
-/// Carried out in this order, so that a snapshot saved here can be restored here, and a slot or
-/// block that is given away was read before.
+/// Carried out in this order, and before any slot is reset for a sequence that begins, so that a
+/// snapshot saved here can be restored here, and a slot or block that is given away was read
+/// before. Within a list the order means nothing: nothing is written twice or read and written, so
+/// copies may run side by side.
 struct CacheOperations {
   std::vector<SnapshotSave> saves;
   std::vector<BlockCopy> copies;

@@ -11,6 +11,7 @@
 #include "engine/kvcache/block_pool.h"
 #include "engine/kvcache/cache_ids.h"
 #include "engine/kvcache/cache_operations.h"
+#include "engine/kvcache/id_pool.h"
 #include "engine/kvcache/prefix_cache.h"
 
 namespace tandem::kvcache {
@@ -21,18 +22,23 @@ struct SequenceKv {
   SlotId slot = -1;
   std::vector<BlockId> blocks;    // blocks[i] holds tokens [i * kBlockTokens, …)
   std::int64_t cachedTokens = 0;  // of the prompt, found on admission: computing starts there
+  std::int64_t committed = 0;     // tokens in the cache for good
 
   /// Positions of the prompt, aligned and ascending, at which chunks end so that they can be kept.
   std::vector<std::int64_t> wantedSnapshots;
   /// The newest snapshot of its own that no prefix holds yet.
   std::optional<SnapshotId> newest;
+  /// Where the last snapshot of it was taken, whoever holds that by now.
   std::int64_t newestPosition = 0;
+  /// The deepest node it is known to have.
+  PrefixNodeId kept;
 };
 
 /// Blocks by who needs them; live + prefix + free is the total.
 struct KvUsage {
   std::int32_t blocks = 0;
-  std::int32_t liveBlocks = 0;    // of running sequences, shared with prefixes or not
+  std::int32_t liveBlocks = 0;    // of running sequences, shared with prefixes or not; and what the
+                                  // next operations read
   std::int32_t prefixBlocks = 0;  // of nothing but prefixes: can be had back
   std::int32_t freeBlocks = 0;
   std::int32_t snapshots = 0;
@@ -41,17 +47,30 @@ struct KvUsage {
   std::int64_t hitTokens = 0;      // of those, found
 };
 
-/// What it decides is carried out by every rank with the next plan: takeOperations(). Rank 0,
-/// engine thread; nothing here touches memory of the model.
+/// What it decides is carried out by every rank with the next plan: takeOperations(). All calls are
+/// made between steps: none while a plan that was sent has not been committed. Rank 0, engine
+/// thread; nothing here touches memory of the model.
+///
+/// Until the operations are taken, nothing that they read is given to anybody else, and what became
+/// of no use drops out of them.
 class KvCacheManager {
  public:
   /// keepPrefixes  false: nothing outlives its sequence, and no snapshot is ever taken
-  KvCacheManager(const CacheCapacity& capacity, bool keepPrefixes);
+  /// maxDrafts     tokens by which a step may pass a position that is to be saved, as every rank's
+  ///               slots have room for; below kSnapshotAlignment
+  KvCacheManager(const CacheCapacity& capacity, bool keepPrefixes, std::int64_t maxDrafts = 0);
+
+  KvCacheManager(const KvCacheManager&) = delete;
+  KvCacheManager& operator=(const KvCacheManager&) = delete;
 
   /// A slot, the longest kept prefix of `tokens` that leaves at least one to compute, and blocks up
-  /// to `reserveTokens`. Evicts unpinned prefixes for it, oldest use first. Nothing, and nothing
-  /// changed, when there is no slot or not enough.
+  /// to `reserveTokens` or the end of that prefix, if that is further. Evicts unpinned prefixes for
+  /// it, oldest use first. Nothing, and nothing changed, when there is no slot or not enough.
   ///
+  /// Resuming can take more room than beginning anew (a block to copy from and one to copy to):
+  /// then it resumes earlier, or begins anew, rather than not at all.
+  ///
+  /// tokens      at least one
   /// boundaries  positions where messages begin: good places to resume (ascending, may be empty)
   [[nodiscard]] std::optional<SequenceKv> admit(std::span<const TokenId> tokens,
                                                 std::span<const std::int64_t> boundaries,
@@ -62,31 +81,83 @@ class KvCacheManager {
   [[nodiscard]] bool reserve(SequenceKv& kv, std::int64_t tokens);
 
   /// Where a chunk [from, to) must end so that no wanted snapshot is passed over: in (from, to].
-  [[nodiscard]] static std::int64_t chunkEnd(const SequenceKv& kv, std::int64_t from, std::int64_t to);
+  [[nodiscard]] static std::int64_t chunkEnd(const SequenceKv& kv,
+                                             std::int64_t from,
+                                             std::int64_t to);
 
-  /// After a step: the first `committed` of `tokens` are in the cache for good. Orders snapshots, in
-  /// the prompt at the wanted positions, in the answer at every multiple of kSnapshotAlignment that
-  /// was passed (the newest replaces the one before), and gives those of the prompt to the prefix
-  /// cache at once. `committed` may have passed an aligned position by at most kMaxDrafts.
-  void commit(SequenceKv& kv, std::span<const TokenId> tokens, std::int64_t promptTokens, std::int64_t committed);
+  /// After a step: the first `committed` of `tokens` are in the cache for good. Orders snapshots,
+  /// in the prompt at the wanted positions, in the answer at every multiple of kSnapshotAlignment
+  /// that was passed (the newest replaces the one before), and gives those of the prompt to the
+  /// prefix cache at once. A position that the step passed by more than maxDrafts is left out.
+  void commit(SequenceKv& kv,
+              std::span<const TokenId> tokens,
+              std::int64_t promptTokens,
+              std::int64_t committed);
 
   /// The end of a sequence, or its preemption: slot and blocks go back, what the newest snapshot
-  /// covers goes to the prefix cache. `tokens` are the committed ones.
+  /// covers goes to the prefix cache. `tokens` are the committed ones; more may follow.
   void release(SequenceKv kv, std::span<const TokenId> tokens);
 
-  /// The tokens of `tokens` that admit() would find kept now.
+  /// The tokens of `tokens` that admit() would find kept now, if there is room.
   [[nodiscard]] std::int64_t match(std::span<const TokenId> tokens) const;
 
   /// Gives back blocks of unpinned prefixes, oldest use first, until `blocks` came free or none is
   /// left. Returns how many did.
   std::int32_t shrink(std::int32_t blocks);
 
-  /// What was decided since the last call.
+  /// What was decided since the last call. It must reach every rank's cache before anything that is
+  /// decided later.
   [[nodiscard]] CacheOperations takeOperations();
 
   [[nodiscard]] KvUsage usage() const;
-  [[nodiscard]] std::int32_t freeSlots() const;
-  [[nodiscard]] const CacheCapacity& capacity() const;
+  [[nodiscard]] std::int32_t freeSlots() const { return slots_.free(); }
+  [[nodiscard]] const CacheCapacity& capacity() const { return capacity_; }
+  [[nodiscard]] const PrefixCache& prefixes() const { return prefixes_; }
+
+ private:
+  /// A sequence that resumes with the operations not yet taken.
+  struct Resuming {
+    SlotId slot = -1;
+    PrefixNodeId node;            // pinned: its snapshot is restored
+    std::vector<BlockId> held;    // of its path, as long as it cannot be evicted
+    std::optional<BlockId> copy;  // the block that is copied to
+  };
+  /// What admit() settles on before it changes anything.
+  struct Start {
+    std::size_t nodes = 0;  // of the path that are resumed from; none: begin anew
+    std::int64_t position = 0;
+    std::int32_t newBlocks = 0;
+  };
+
+  [[nodiscard]] std::optional<Start> chooseStart(std::span<const PrefixNode> path,
+                                                 std::int64_t reserveTokens) const;
+  void resume(SequenceKv& kv, std::span<const PrefixNode> path);
+  void endResuming(const Resuming& resuming);
+  void cancelResuming(SlotId slot);
+  void addBlocks(SequenceKv& kv, std::int32_t count);
+
+  void saveNewest(SequenceKv& kv, std::int64_t position);
+  void keepPrompt(SequenceKv& kv, std::span<const TokenId> prefix);
+  void giveNewest(SequenceKv& kv, std::span<const TokenId> tokens);
+  void dropNewest(SequenceKv& kv);
+
+  [[nodiscard]] std::optional<SnapshotId> takeSnapshot();
+  void freeSnapshot(SnapshotId snapshot);
+  /// Evicts until so many blocks are free. False when it ran out of prefixes.
+  bool makeFree(std::int32_t blocks);
+
+  const CacheCapacity capacity_;
+  const bool keepPrefixes_;
+  const std::int64_t maxDrafts_;
+  BlockPool blocks_;
+  IdPool slots_;
+  IdPool snapshots_;
+  PrefixCache prefixes_;
+
+  CacheOperations pending_;
+  std::vector<Resuming> resuming_;
+  std::int64_t queriedTokens_ = 0;
+  std::int64_t hitTokens_ = 0;
 };
 
 }  // namespace tandem::kvcache

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cstddef>
 #include <random>
 #include <utility>
@@ -34,6 +35,17 @@ api::RequestOutput progressOf(const Sequence& sequence) {
     output.timings.decode = *sequence.lastToken - *sequence.firstToken;
   }
   return output;
+}
+
+/// The model keeps a state for each sequence, without blocks: enough of them for any context.
+constexpr std::int32_t kBlocks = 1 << 16;
+
+/// The runner knows no drafts; checkRequest() bounds the queue.
+SchedulerLimits limitsOf(const EngineCoreOptions& options) {
+  SchedulerLimits limits = options.scheduler;
+  limits.maxDrafts = 0;
+  limits.maxQueued = options.maxQueuedRequests + limits.maxRunning;
+  return limits;
 }
 
 const char* finishName(api::FinishReason reason) {
@@ -79,7 +91,8 @@ EngineCore::EngineCore(const EngineCoreOptions& options,
       ended_(std::move(ended)),
       stats_(std::chrono::steady_clock::now()),
       snapshot_(std::make_shared<api::EngineStats>()),
-      scheduler_(options.scheduler),
+      kv_({kBlocks, options.scheduler.maxRunning, 0}, false),
+      scheduler_(limitsOf(options), kv_),
       statsTask_(std::make_unique<PeriodicTask>("stats", options.statsInterval, [this] {
         publishStats();
       })) {
@@ -330,7 +343,8 @@ bool EngineCore::obeyInbox() {
     inbox = std::exchange(inbox_, Inbox{});
   }
   for (std::unique_ptr<Sequence>& sequence : inbox.submitted) {
-    scheduler_.add(std::move(sequence));
+    [[maybe_unused]] const Result<void> taken = scheduler_.submit(sequence);
+    assert(taken);
   }
   for (const std::string& id : inbox.cancelled) {
     if (Sequence* sequence = scheduler_.find(id)) {
@@ -364,7 +378,8 @@ void EngineCore::waitForWork() {
 }
 
 Result<void> EngineCore::runStep() {
-  const SchedulerOutput plan = scheduler_.schedule();
+  const SchedulerOutput& plan = scheduler_.schedule();
+  (void)kv_.takeOperations();
   if (!openSequences(plan)) {
     return {};
   }
@@ -402,6 +417,7 @@ Result<void> EngineCore::runStep() {
   deliver(plan, *logits);
   record.duration = std::chrono::steady_clock::now() - begin;
   record.communication = communicated() - communicatedBefore;
+  scheduler_.stepTook(record.duration);
   stats_.recordStep(record);
   return {};
 }
@@ -426,8 +442,8 @@ void EngineCore::deliver(const SchedulerOutput& plan, std::span<const float> log
   const auto vocabSize = static_cast<std::size_t>(runner_->local().vocabSize());
   for (const ScheduledChunk& scheduled : plan.chunks) {
     Sequence& sequence = *scheduled.sequence;
-    sequence.fedTokens += scheduled.count;
     if (!scheduled.samples) {
+      scheduler_.committed(sequence, {});
       continue;
     }
     const std::span<const float> row = logits.first(vocabSize);
@@ -451,10 +467,11 @@ void EngineCore::acceptToken(Sequence& sequence, TokenId token) {
   sequence.lastToken = now;
   const std::vector<TokenId>& stops = sequence.stopTokens;
   if (!sequence.sampling.ignoreEos && std::find(stops.begin(), stops.end(), token) != stops.end()) {
+    scheduler_.committed(sequence, {});
     finish(sequence, api::FinishReason::Stop);
     return;
   }
-  sequence.tokens.push_back(token);
+  scheduler_.committed(sequence, {&token, 1});
   if (sequence.length() >= sequence.maxTokens) {
     finish(sequence, api::FinishReason::Length, {token});
     return;
@@ -508,7 +525,8 @@ void EngineCore::conclude(const std::optional<Error>& fatal) {
   {
     const MutexLock lock(mutex_);
     for (std::unique_ptr<Sequence>& sequence : inbox_.submitted) {
-      scheduler_.add(std::move(sequence));
+      [[maybe_unused]] const Result<void> taken = scheduler_.submit(sequence);
+      assert(taken);
     }
     inbox_.submitted.clear();
   }

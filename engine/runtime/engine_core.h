@@ -18,6 +18,7 @@
 #include "engine/base/log.h"
 #include "engine/base/thread_annotations.h"
 #include "engine/comm/metered_communicator.h"
+#include "engine/kvcache/kv_cache_manager.h"
 #include "engine/runtime/lockstep_runner.h"
 #include "engine/runtime/memory_board.h"
 #include "engine/runtime/periodic_task.h"
@@ -29,7 +30,7 @@ namespace tandem::runtime {
 
 struct EngineCoreOptions {
   int maxQueuedRequests = 64;
-  SchedulerLimits scheduler;
+  SchedulerLimits scheduler{.maxRunning = 1};
   std::chrono::milliseconds statsInterval{1000};
 };
 
@@ -151,6 +152,7 @@ class EngineCore final : public api::EngineClient {
   // Engine thread.
   LockstepRunner* runner_ = nullptr;
   const comm::MeteredCommunicator* communication_ = nullptr;
+  kvcache::KvCacheManager kv_;
   Scheduler scheduler_;
   Sampler sampler_;
   std::optional<MonotonicTime> drainBy_;

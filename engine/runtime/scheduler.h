@@ -1,67 +1,191 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Decides what the next step computes: which sequences, and which of their tokens.
+// Decides what the next step computes: which sequences, which of their tokens, how many drafts.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "engine/base/clock.h"
+#include "engine/base/result.h"
+#include "engine/base/token_id.h"
+#include "engine/kvcache/kv_cache_manager.h"
+#include "engine/runtime/draft_policy.h"
 #include "engine/runtime/sequence.h"
+#include "engine/runtime/step_cost_model.h"
 
 namespace tandem::runtime {
 
-struct SchedulerLimits {
-  int maxRunning = 1;            // sequences that hold model state at the same time
-  int prefillChunkTokens = 256;  // prompt tokens in one step
+/// How prompts share what a step has for them.
+enum class PromptOrder {
+  OldestFirst,     // first come, first served
+  HalfToShortest,  // half to the oldest, the rest to the one with least left
+  ShortestFirst,   // to the one with least left: a long one may starve
 };
 
-/// A run of a sequence's tokens, from its `fedTokens` on. `samples` when it reaches the newest
-/// token, so that a further one is chosen from its logits.
+struct SchedulerLimits {
+  int maxRunning = 6;            // sequences with a part of the cache; at most the cache's slots
+  int maxQueued = 64;            // sequences that wait for one, preempted ones not counted
+  int prefillChunkTokens = 256;  // most prompt tokens in one step
+  int maxDrafts = 2;             // a sequence and step, 0 to kMostDrafts
+  PromptOrder promptOrder = PromptOrder::HalfToShortest;
+
+  /// While prompts are read, every answer still gets a token in this time, or half as many as
+  /// without them if that is fewer …
+  std::chrono::nanoseconds pace = std::chrono::milliseconds(66);
+  /// … on average: where few rows cost nearly as much as many, single steps may last so long, after
+  /// steps without prompts that were quicker than the pace. Not above the pace: no step may.
+  std::chrono::nanoseconds longestStall = std::chrono::milliseconds(66);
+};
+
+/// A run of a sequence's tokens, from `position` on.
 struct ScheduledChunk {
   Sequence* sequence = nullptr;
-  std::int64_t count = 0;
-  bool samples = false;
+  std::int64_t position = 0;  // its fedTokens
+  std::int64_t count = 0;     // known tokens
+  int drafts = 0;             // to be drafted and verified behind them; 0 in prompts
+  bool samples = false;       // it reaches the newest token, so that a further one is drawn
 };
 
+/// Answers first, then prompts. No sequence is in it twice.
 struct SchedulerOutput {
-  std::vector<ScheduledChunk> chunks;  // empty when there is nothing to do
+  std::vector<ScheduledChunk> chunks;  // empty: nothing can be done until a call changes something
+  StepShape shape;
+  int admitted = 0;   // sequences that got their part of the cache for this step
+  int preempted = 0;  // sequences that lost it
 };
 
-/// First come, first served. Answers go before prompts: every running sequence that has one token
-/// to feed gets it in every step, and what the step has left for prompts goes to the oldest first.
-/// Engine thread.
+/// Continuous batching. Every answer gets its row in every step; what time the step has left reads
+/// prompts. All it chooses by is time: the tokens of a sequence do not depend on it.
+///
+/// One step, in this order:
+///   const SchedulerOutput& step = scheduler.schedule();
+///   operations = kv.takeOperations();             // of admissions, commits and preemptions
+///   … the forward pass over step.chunks …
+///   scheduler.committed(sequence, drawn);         // once for every chunk
+///   scheduler.stepTook(duration);                 // once
+/// Sequences may be removed, cancelled and submitted between steps, also after a forward pass that
+/// failed, without committed() and stepTook() then.
+///
+/// Waiting sequences start in the order of their coming, preempted ones before all others. When the
+/// cache is full the youngest running sequence gives up its part, of which the prefix cache keeps
+/// what it can, and waits to go on; none ever fails for that. Engine thread.
 class Scheduler {
  public:
-  explicit Scheduler(SchedulerLimits limits)
-      : limits_(limits) {}
+  /// `kv` must outlive it, and only it may admit, commit or release there.
+  Scheduler(const SchedulerLimits& limits,
+            kvcache::KvCacheManager& kv,
+            const StepCostPrior& prior = {});
+  ~Scheduler();
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
 
-  void add(std::unique_ptr<Sequence> sequence);
+  /// The longest sequence (prompt and answer) that the whole cache can hold. Any thread.
+  [[nodiscard]] std::int64_t longestSequence() const { return longestSequence_; }
 
-  /// The next step's work. Starts waiting sequences while there is room.
-  [[nodiscard]] SchedulerOutput schedule();
+  /// Whether a sequence of up to `tokens` can ever run.
+  ///
+  /// Fails with OutOfRange: it is longer than longestSequence(); the message has both. Any thread.
+  [[nodiscard]] Result<void> checkLength(std::int64_t tokens) const;
+
+  /// Puts a sequence at the end of the queue and takes it; leaves it with the caller when it fails.
+  /// Its tokens are the prompt, at least one; fedTokens is 0; maxTokens is above promptTokens.
+  ///
+  /// Fails with OutOfRange as checkLength(), with Unavailable when maxQueued are waiting.
+  [[nodiscard]] Result<void> submit(std::unique_ptr<Sequence>& sequence);
+
+  /// The next step's work; starts waiting sequences where there is room. Valid until the next call,
+  /// its sequences until they are removed.
+  [[nodiscard]] const SchedulerOutput& schedule();
+
+  /// What became of a sequence's chunk in the step: its tokens are in the cache, `drawn` (none to
+  /// drafts + 1) were appended to it. Extends `tokens` by them, and fedTokens to all but the last.
+  ///
+  /// drawn  without a stop token and what followed it. None is right for a chunk that does not
+  ///        sample, or for a sequence that is removed before the next schedule().
+  void committed(Sequence& sequence, std::span<const TokenId> drawn);
+
+  /// How long the step took: the whole time between two of them while there is work.
+  void stepTook(std::chrono::nanoseconds duration);
+
+  /// Takes a sequence out, wherever it is; what it holds of the cache is free or a prefix at once.
+  /// Null when there is none of this id.
+  std::unique_ptr<Sequence> remove(const std::string& id);
 
   /// Null when there is none.
   [[nodiscard]] Sequence* find(const std::string& id);
   [[nodiscard]] Sequence* oldest();
 
-  /// Takes a sequence out, wherever it is. Null when there is none of this id.
-  std::unique_ptr<Sequence> remove(const std::string& id);
+  /// How many waiting sequences will start before this one; nothing when it does not wait.
+  [[nodiscard]] std::optional<int> position(const std::string& id) const;
+
+  /// Sequences whose deadline is not after `now`, for the caller to remove().
+  [[nodiscard]] std::vector<Sequence*> expired(MonotonicTime now);
+  /// When expired() will next have something. For the wait when there is nothing to do.
+  [[nodiscard]] std::optional<MonotonicTime> nextDeadline() const;
+
+  /// While false, no sequence starts. Those that have started go on, preempted ones too.
+  void setAdmitting(bool admitting) { admitting_ = admitting; }
+  [[nodiscard]] bool admitting() const { return admitting_; }
 
   [[nodiscard]] int running() const { return static_cast<int>(running_.size()); }
   [[nodiscard]] int waiting() const { return static_cast<int>(waiting_.size()); }
   [[nodiscard]] bool empty() const { return running_.empty() && waiting_.empty(); }
+  [[nodiscard]] std::int64_t preemptions() const { return preemptions_; }
 
   /// Tokens whose state the model holds now.
   [[nodiscard]] std::int64_t fedTokens() const;
 
+  /// What it has learned.
+  [[nodiscard]] const StepCostModel& costs() const { return costs_; }
+  [[nodiscard]] const DraftPolicy& drafts() const { return draftPolicy_; }
+
  private:
   using Queue = std::deque<std::unique_ptr<Sequence>>;
 
+  /// Sees to it that every answer has room for its token, by preemption if need be.
+  void reserveAnswers();
+  void preempt(std::size_t index);
+  void admitWaiting();
+  bool admit(Sequence& sequence);
+  void planAnswers();
+  void planPrompts();
+  [[nodiscard]] std::int64_t promptBudget(std::int64_t pending, std::int64_t deepest) const;
+  /// Gives a prompt up to `budget` tokens. Returns how many.
+  std::int64_t planPrompt(Sequence& sequence, std::int64_t budget);
+
   const SchedulerLimits limits_;
-  Queue running_;
-  Queue waiting_;
+  kvcache::KvCacheManager& kv_;
+  const std::int64_t longestSequence_;
+  StepCostModel costs_;
+  DraftPolicy draftPolicy_;
+
+  Queue running_;  // by arrival
+  Queue waiting_;  // preempted ones by arrival, then the others
+  bool admitting_ = true;
+  std::uint64_t arrivals_ = 0;
+  std::int64_t preemptions_ = 0;
+
+  // Asking the cache in vain costs time that grows with the prompt: not again before something
+  // left, or for a while.
+  std::uint64_t refused_ = 0;  // the arrival that found no room; 0: none
+  int stepsToAsk_ = 0;
+
+  // Of the step under way.
+  SchedulerOutput output_;
+  std::vector<DraftCandidate> candidates_;
+  std::vector<Sequence*> answers_;
+  std::vector<Sequence*> prompts_;
+  double answersAlone_ = 0;          // ms that it would take without prompts
+  std::int64_t leastCommitted_ = 0;  // tokens of the answer that got the fewest
+
+  double credit_ = 0;  // ms by which answers are ahead of their pace
 };
 
 }  // namespace tandem::runtime

@@ -12,24 +12,44 @@
 #include "engine/api/sampling_params.h"
 #include "engine/base/clock.h"
 #include "engine/base/token_id.h"
+#include "engine/kvcache/kv_cache_manager.h"
+#include "engine/runtime/draft_policy.h"
 #include "engine/runtime/step_plan.h"
 
 namespace tandem::runtime {
 
-/// Prompt and answer are one list; `fedTokens` says how far the model has read it. Owned by the
-/// scheduler, used on the engine thread.
+/// What the scheduler keeps with a sequence. Others may read it.
+struct SchedulingState {
+  std::uint64_t arrival = 0;        // counts up: a smaller one came earlier
+  int preemptions = 0;              // how often its part of the cache was taken from it
+  std::int64_t admittedTokens = 0;  // length when it last got its part of the cache
+  std::int64_t plannedTokens = 0;   // known tokens of its chunk in the step under way
+  int plannedDrafts = 0;
+  DraftHistory drafts;
+};
+
+/// Prompt and answer are one list; `fedTokens` says how far the model has read it, and everything
+/// before is in the cache for good. Owned by the scheduler, used on the engine thread.
 struct Sequence {
+  // Set by who submits it, then left alone.
   std::string id;
-  std::vector<TokenId> tokens;
   std::int64_t promptTokens = 0;
-  std::int64_t fedTokens = 0;
   std::int64_t maxTokens = 0;  // prompt and answer together
   api::SamplingParams sampling;
   std::uint64_t seed = 0;
   std::vector<TokenId> stopTokens;
+  std::vector<std::int64_t> boundaries;  // of the prompt: where messages begin, ascending
+  std::optional<MonotonicTime> deadline;
+  int maxDrafts = kMostDrafts;  // 0: this one must not draft
+  std::shared_ptr<api::OutputQueue> output;
+
+  // Changed by the scheduler: Scheduler::committed().
+  std::vector<TokenId> tokens;
+  std::int64_t fedTokens = 0;
+  std::optional<kvcache::SequenceKv> kv;  // while it runs
+  SchedulingState scheduling;
 
   std::optional<SequenceSlot> slot;  // once the model has a state for it
-  std::shared_ptr<api::OutputQueue> output;
 
   MonotonicTime submitted;
   std::optional<MonotonicTime> started;     // first prefill step

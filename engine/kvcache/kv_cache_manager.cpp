@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "engine/kvcache/kv_cache_manager.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstddef>
+#include <utility>
+
+#include "engine/kvcache/snapshot_positions.h"
+
+namespace tandem::kvcache {
+
+namespace {
+
+std::int32_t blocksFor(std::int64_t tokens) {
+  return static_cast<std::int32_t>((tokens + kBlockTokens - 1) / kBlockTokens);
+}
+
+/// The nodes of a path whose blocks a sequence shares that resumes at the path's end: the second of
+/// each block, which holds both halves.
+constexpr std::size_t kNodesPerBlock = kBlockTokens / kSnapshotAlignment;
+
+}  // namespace
+
+KvCacheManager::KvCacheManager(const CacheCapacity& capacity,
+                               bool keepPrefixes,
+                               std::int64_t maxDrafts)
+    : capacity_(capacity),
+      keepPrefixes_(keepPrefixes && capacity.snapshots > 0),
+      maxDrafts_(maxDrafts),
+      blocks_(capacity.blocks),
+      slots_(capacity.slots),
+      snapshots_(capacity.snapshots),
+      prefixes_(blocks_) {
+  assert(maxDrafts >= 0 && maxDrafts < kSnapshotAlignment);
+}
+
+std::optional<SequenceKv> KvCacheManager::admit(std::span<const TokenId> tokens,
+                                                std::span<const std::int64_t> boundaries,
+                                                std::int64_t reserveTokens) {
+  assert(!tokens.empty());
+  if (slots_.free() == 0 || blocksFor(reserveTokens) > blocks_.total()) {
+    return std::nullopt;
+  }
+  std::vector<PrefixNode> path;
+  if (keepPrefixes_) {
+    path = prefixes_.find(tokens.first(tokens.size() - 1));
+  }
+  const std::optional<Start> start = chooseStart(path, reserveTokens);
+  if (!start) {
+    return std::nullopt;
+  }
+
+  SequenceKv kv;
+  kv.slot = *slots_.take();
+  kv.cachedTokens = start->position;
+  kv.committed = start->position;
+  kv.newestPosition = start->position;
+  if (start->nodes > 0) {
+    path.resize(start->nodes);
+    resume(kv, path);
+  }
+  addBlocks(kv, start->newBlocks);
+  if (start->position % kBlockTokens != 0) {
+    const BlockId copy = kv.blocks[static_cast<std::size_t>(start->position / kBlockTokens)];
+    pending_.copies.push_back({path.back().block, copy});
+    resuming_.back().copy = copy;
+  }
+
+  const auto promptTokens = static_cast<std::int64_t>(tokens.size());
+  if (keepPrefixes_) {
+    kv.wantedSnapshots =
+        snapshotPositions(promptTokens, boundaries, kv.cachedTokens, capacity_.snapshots);
+  }
+  queriedTokens_ += promptTokens;
+  hitTokens_ += kv.cachedTokens;
+  return kv;
+}
+
+bool KvCacheManager::reserve(SequenceKv& kv, std::int64_t tokens) {
+  const std::int32_t missing = blocksFor(tokens) - static_cast<std::int32_t>(kv.blocks.size());
+  if (missing <= 0) {
+    return true;
+  }
+  if (missing > blocks_.free() + blocks_.onlyKept()) {
+    return false;
+  }
+  addBlocks(kv, missing);
+  return true;
+}
+
+std::int64_t KvCacheManager::chunkEnd(const SequenceKv& kv, std::int64_t from, std::int64_t to) {
+  const auto next = std::upper_bound(kv.wantedSnapshots.begin(), kv.wantedSnapshots.end(), from);
+  return next == kv.wantedSnapshots.end() ? to : std::min(*next, to);
+}
+
+void KvCacheManager::commit(SequenceKv& kv,
+                            std::span<const TokenId> tokens,
+                            std::int64_t promptTokens,
+                            std::int64_t committed) {
+  const std::int64_t before = std::exchange(kv.committed, committed);
+  const std::int64_t position = alignedDown(committed);
+  if (!keepPrefixes_ || position <= before) {
+    return;
+  }
+  const auto passed =
+      std::upper_bound(kv.wantedSnapshots.begin(), kv.wantedSnapshots.end(), committed);
+  const bool wanted = passed != kv.wantedSnapshots.begin() && *(passed - 1) == position;
+  kv.wantedSnapshots.erase(kv.wantedSnapshots.begin(), passed);
+  if (committed - position > maxDrafts_) {
+    return;  // the slot holds that position's rows no more
+  }
+  // A prompt that happens to end here can go on with another answer, or with this one's reasoning
+  // left out.
+  if (wanted || position == promptTokens) {
+    keepPrompt(kv, tokens.first(static_cast<std::size_t>(position)));
+  } else if (position > promptTokens) {
+    saveNewest(kv, position);
+  }
+}
+
+void KvCacheManager::release(SequenceKv kv, std::span<const TokenId> tokens) {
+  assert(std::ssize(tokens) >= kv.committed);
+  cancelResuming(kv.slot);
+  tokens = tokens.first(static_cast<std::size_t>(kv.committed));
+  // A prompt that is interrupted between its wanted positions resumes here, if it can.
+  if (keepPrefixes_ && kv.committed % kSnapshotAlignment == 0 &&
+      kv.committed > kv.newestPosition) {
+    keepPrompt(kv, tokens);
+  }
+  giveNewest(kv, tokens);
+  for (const BlockId block : kv.blocks) {
+    blocks_.release(block);
+  }
+  slots_.give(kv.slot);
+}
+
+std::int64_t KvCacheManager::match(std::span<const TokenId> tokens) const {
+  if (!keepPrefixes_ || tokens.empty()) {
+    return 0;
+  }
+  const std::vector<PrefixNode> path = prefixes_.find(tokens.first(tokens.size() - 1));
+  const auto deepest = std::find_if(path.rbegin(), path.rend(), [](const PrefixNode& node) {
+    return node.snapshot.has_value();
+  });
+  return deepest == path.rend() ? 0 : deepest->position;
+}
+
+std::int32_t KvCacheManager::shrink(std::int32_t blocks) {
+  const std::int32_t before = blocks_.free();
+  makeFree(before + std::min(blocks, blocks_.onlyKept()));
+  return blocks_.free() - before;
+}
+
+CacheOperations KvCacheManager::takeOperations() {
+  for (const Resuming& resuming : resuming_) {
+    endResuming(resuming);
+  }
+  resuming_.clear();
+  return std::exchange(pending_, {});
+}
+
+KvUsage KvCacheManager::usage() const {
+  KvUsage usage;
+  usage.blocks = blocks_.total();
+  usage.freeBlocks = blocks_.free();
+  usage.prefixBlocks = blocks_.onlyKept();
+  usage.liveBlocks = usage.blocks - usage.freeBlocks - usage.prefixBlocks;
+  usage.snapshots = snapshots_.total();
+  usage.usedSnapshots = snapshots_.total() - snapshots_.free();
+  usage.queriedTokens = queriedTokens_;
+  usage.hitTokens = hitTokens_;
+  return usage;
+}
+
+std::optional<KvCacheManager::Start> KvCacheManager::chooseStart(std::span<const PrefixNode> path,
+                                                                 std::int64_t reserveTokens) const {
+  const std::int32_t obtainable = blocks_.free() + blocks_.onlyKept();
+  std::optional<Start> best;
+  if (blocksFor(reserveTokens) <= obtainable) {
+    best = Start{0, 0, blocksFor(reserveTokens)};
+  }
+  // Whoever resumes at a node needs its whole path, so that none of it can be had back.
+  std::int32_t keptOnPath = 0;
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    const PrefixNode& node = path[i];
+    const bool sameBlock = i % kNodesPerBlock != 0 && path[i - 1].block == node.block;
+    if (!sameBlock && blocks_.onlyKept(node.block)) {
+      ++keptOnPath;
+    }
+    const auto shared = static_cast<std::int32_t>(node.position / kBlockTokens);
+    const std::int32_t missing = blocksFor(std::max(reserveTokens, node.position)) - shared;
+    if (node.snapshot && missing <= obtainable - keptOnPath) {
+      best = Start{i + 1, node.position, missing};
+    }
+  }
+  return best;
+}
+
+void KvCacheManager::resume(SequenceKv& kv, std::span<const PrefixNode> path) {
+  const PrefixNode& last = path.back();
+  kv.kept = last.id;
+  prefixes_.touch(last.id);
+  prefixes_.pin(last.id);
+  pending_.restores.push_back({*last.snapshot, kv.slot, last.position});
+  Resuming& resuming = resuming_.emplace_back(Resuming{kv.slot, last.id, {}, {}});
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    blocks_.share(path[i].block);
+    if (i % kNodesPerBlock == kNodesPerBlock - 1) {
+      kv.blocks.push_back(path[i].block);
+    } else {
+      resuming.held.push_back(path[i].block);
+    }
+  }
+}
+
+void KvCacheManager::endResuming(const Resuming& resuming) {
+  prefixes_.unpin(resuming.node);
+  for (const BlockId block : resuming.held) {
+    blocks_.release(block);
+  }
+}
+
+void KvCacheManager::cancelResuming(SlotId slot) {
+  const auto found =
+      std::find_if(resuming_.begin(), resuming_.end(), [slot](const Resuming& resuming) {
+        return resuming.slot == slot;
+      });
+  if (found == resuming_.end()) {
+    return;
+  }
+  // Slot and blocks may go to somebody else before the next plan.
+  std::erase_if(pending_.restores,
+                [slot](const SnapshotRestore& restore) { return restore.slot == slot; });
+  std::erase_if(pending_.copies,
+                [&](const BlockCopy& copy) { return found->copy && copy.to == *found->copy; });
+  endResuming(*found);
+  resuming_.erase(found);
+}
+
+void KvCacheManager::addBlocks(SequenceKv& kv, std::int32_t count) {
+  [[maybe_unused]] const bool enough = makeFree(count);
+  assert(enough);
+  for (std::int32_t i = 0; i < count; ++i) {
+    kv.blocks.push_back(*blocks_.take());
+  }
+}
+
+/// Replaces kv.newest; leaves everything as it is when no snapshot can be had.
+void KvCacheManager::saveNewest(SequenceKv& kv, std::int64_t position) {
+  if (!kv.newest) {
+    kv.newest = takeSnapshot();
+  }
+  if (!kv.newest) {
+    return;
+  }
+  pending_.saves.push_back({kv.slot, position, *kv.newest});
+  kv.newestPosition = position;
+}
+
+void KvCacheManager::keepPrompt(SequenceKv& kv, std::span<const TokenId> prefix) {
+  const std::int64_t position = std::ssize(prefix);
+  if (const std::optional<PrefixNodeId> node = prefixes_.findKept(prefix, kv.kept)) {
+    prefixes_.touch(*node);  // somebody else computed the same
+    dropNewest(kv);
+    kv.kept = *node;
+    kv.newestPosition = position;
+    return;
+  }
+  saveNewest(kv, position);
+  if (kv.newestPosition == position) {
+    giveNewest(kv, prefix);
+  }
+}
+
+void KvCacheManager::giveNewest(SequenceKv& kv, std::span<const TokenId> tokens) {
+  if (!kv.newest) {
+    return;
+  }
+  const PrefixCache::Inserted inserted =
+      prefixes_.insert(tokens.first(static_cast<std::size_t>(kv.newestPosition)),
+                       kv.blocks,
+                       *kv.newest,
+                       kv.kept);
+  kv.kept = inserted.node;
+  kv.newest.reset();
+  if (inserted.unused) {
+    freeSnapshot(*inserted.unused);
+  }
+}
+
+void KvCacheManager::dropNewest(SequenceKv& kv) {
+  if (kv.newest) {
+    freeSnapshot(*kv.newest);
+    kv.newest.reset();
+  }
+}
+
+std::optional<SnapshotId> KvCacheManager::takeSnapshot() {
+  if (snapshots_.free() == 0) {
+    if (const std::optional<SnapshotId> evicted = prefixes_.evictSnapshot()) {
+      freeSnapshot(*evicted);
+    }
+  }
+  return snapshots_.take();
+}
+
+void KvCacheManager::freeSnapshot(SnapshotId snapshot) {
+  // A save not yet carried out would overwrite what its next owner saves.
+  std::erase_if(pending_.saves,
+                [snapshot](const SnapshotSave& save) { return save.snapshot == snapshot; });
+  snapshots_.give(snapshot);
+}
+
+bool KvCacheManager::makeFree(std::int32_t blocks) {
+  while (blocks_.free() < blocks) {
+    const std::optional<SnapshotId> evicted = prefixes_.evictLeaf();
+    if (!evicted) {
+      return false;
+    }
+    freeSnapshot(*evicted);
+  }
+  return true;
+}
+
+}  // namespace tandem::kvcache
