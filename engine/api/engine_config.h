@@ -43,7 +43,13 @@ struct EngineConfig {
   int threads = 0;                 // compute threads of the CPU back end; 0: cores / local ranks
   std::int64_t contextTokens = 0;  // 0: the model's max_position_embeddings
   int maxQueuedRequests = 64;
+  int maxSequences = 6;  // answered at the same time
   int prefillChunkTokens = 256;
+  double kvGib = 0;                 // of the caches of one rank; 0: by memoryUtilization
+  double memoryUtilization = 0.82;  // of what a node has available once the weights are loaded
+  bool prefixCache = true;          // keep what was computed for the next prompt that begins so
+  bool speculative = true;          // draft with the MTP module, if the model has one
+  int maxDrafts = 2;                // tokens drafted in a step, 1 to 3
   bool defaultThinking = false;
   HttpConfig http;
   PeerConfig peer;

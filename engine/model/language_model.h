@@ -18,23 +18,23 @@ namespace tandem::model {
 struct SequenceChunk {
   kvcache::SlotId slot = 0;
   std::int64_t position = 0;  // of tokens[0]: as many tokens of the sequence are committed
-  std::span<const TokenId> tokens;           // not empty
-  std::span<const kvcache::BlockId> blocks;  // reach position + tokens + drafts
-  std::int64_t logitRows = 0;                // logits of the last `logitRows` tokens are wanted
+  std::span<const TokenId> tokens = {};           // not empty
+  std::span<const kvcache::BlockId> blocks = {};  // reach position + tokens + drafts
+  std::int64_t logitRows = 0;  // logits of the last `logitRows` tokens are wanted
   /// So many further tokens are guessed by the MTP module and computed in the same pass, each with
   /// its row of logits. Needs one token, logitRows 1, and a slot that knows the token before.
   std::int64_t drafts = 0;
   /// Logits of the last so many rows that the MTP module computes in this step are wanted. It
-  /// stands one token behind: of a chunk of n tokens it computes n rows, of a sequence's first n - 1.
-  /// Not with drafts.
+  /// stands one token behind: of a chunk of n tokens it computes n rows, of a sequence's first n
+  /// - 1. Not with drafts.
   std::int64_t mtpLogitRows = 0;
 };
 
 /// What forward() writes. Rows and drafts are in the order of the chunks.
 struct StepResults {
-  std::span<float> logits;     // [Σ logitRows + drafts, vocabSize()], whole rows on every rank
-  std::span<TokenId> drafts;   // [Σ drafts]
-  std::span<float> mtpLogits;  // [Σ mtpLogitRows, vocabSize()]
+  std::span<float> logits = {};    // [Σ logitRows + drafts, vocabSize()], whole rows on every rank
+  std::span<TokenId> drafts = {};  // [Σ drafts]
+  std::span<float> mtpLogits = {};  // [Σ mtpLogitRows, vocabSize()]
 };
 
 struct CacheSettings {

@@ -26,6 +26,7 @@ std::uint64_t drawSeed() {
 api::RequestOutput progressOf(const Sequence& sequence) {
   api::RequestOutput output;
   output.usage.promptTokens = sequence.promptTokens;
+  output.usage.cachedTokens = sequence.cachedTokens;
   output.usage.completionTokens = sequence.completionTokens();
   if (sequence.started) {
     output.timings.queued = *sequence.started - sequence.submitted;
@@ -35,17 +36,6 @@ api::RequestOutput progressOf(const Sequence& sequence) {
     output.timings.decode = *sequence.lastToken - *sequence.firstToken;
   }
   return output;
-}
-
-/// The model keeps a state for each sequence, without blocks: enough of them for any context.
-constexpr std::int32_t kBlocks = 1 << 16;
-
-/// The runner knows no drafts; checkRequest() bounds the queue.
-SchedulerLimits limitsOf(const EngineCoreOptions& options) {
-  SchedulerLimits limits = options.scheduler;
-  limits.maxDrafts = 0;
-  limits.maxQueued = options.maxQueuedRequests + limits.maxRunning;
-  return limits;
 }
 
 const char* finishName(api::FinishReason reason) {
@@ -91,8 +81,6 @@ EngineCore::EngineCore(const EngineCoreOptions& options,
       ended_(std::move(ended)),
       stats_(std::chrono::steady_clock::now()),
       snapshot_(std::make_shared<api::EngineStats>()),
-      kv_({kBlocks, options.scheduler.maxRunning, 0}, false),
-      scheduler_(limitsOf(options), kv_),
       statsTask_(std::make_unique<PeriodicTask>("stats", options.statsInterval, [this] {
         publishStats();
       })) {
@@ -117,6 +105,15 @@ void EngineCore::start(LockstepRunner& runner,
   runner_ = &runner;
   communication_ = communication;
   weightBytes_ = runner.local().weightBytes();
+  kvBytes_ = runner.local().cacheBytes();
+  kv_ = std::make_unique<kvcache::KvCacheManager>(runner.settings().capacity,
+                                                  options_.keepPrefixes,
+                                                  runner.settings().maxDrafts);
+  SchedulerLimits limits = options_.scheduler;
+  limits.maxDrafts = std::min(limits.maxDrafts, static_cast<int>(runner.settings().maxDrafts));
+  // checkRequest() bounds the queue; those that are about to run are in it too.
+  limits.maxQueued += limits.maxRunning;
+  scheduler_ = std::make_unique<Scheduler>(limits, *kv_);
   {
     const MutexLock lock(mutex_);
     info_ = std::move(info);
@@ -214,11 +211,11 @@ Result<void> EngineCore::checkRequest(const api::TokenRequest& request) const {
                  fmt::format("request id {} is already in use", request.id),
                  "Give every live request its own id."};
   }
-  const std::size_t room = static_cast<std::size_t>(options_.maxQueuedRequests) +
+  const std::size_t room = static_cast<std::size_t>(options_.scheduler.maxQueued) +
                            static_cast<std::size_t>(options_.scheduler.maxRunning);
   if (liveIds_.size() >= room) {
     return Error{ErrorCode::Unavailable,
-                 fmt::format("{} requests are waiting already", options_.maxQueuedRequests),
+                 fmt::format("{} requests are waiting already", options_.scheduler.maxQueued),
                  "Try again in a few seconds."};
   }
   return {};
@@ -235,7 +232,6 @@ Result<std::shared_ptr<api::OutputQueue>> EngineCore::submit(api::TokenRequest r
     if (const Result<void> accepted = checkRequest(request); !accepted) {
       return accepted.error();
     }
-    liveIds_.insert(request.id);
     sequence->id = std::move(request.id);
     sequence->tokens = std::move(request.prompt);
     sequence->promptTokens = sequence->length();
@@ -250,6 +246,10 @@ Result<std::shared_ptr<api::OutputQueue>> EngineCore::submit(api::TokenRequest r
     sequence->stopTokens = std::move(request.stopTokens);
     sequence->output = *queue;
     sequence->submitted = std::chrono::steady_clock::now();
+    if (const Result<void> fits = scheduler_->checkLength(sequence->maxTokens); !fits) {
+      return fits.error();
+    }
+    liveIds_.insert(sequence->id);
     inbox_.submitted.push_back(std::move(sequence));
   }
   wake_.raise();
@@ -327,7 +327,7 @@ void EngineCore::publishStats() {
 void EngineCore::run() {
   nameThisThread("engine");
   while (obeyInbox()) {
-    if (scheduler_.empty()) {
+    if (scheduler_->empty()) {
       waitForWork();
     } else if (const Result<void> done = runStep(); !done) {
       fatal_ = done.error();
@@ -343,11 +343,11 @@ bool EngineCore::obeyInbox() {
     inbox = std::exchange(inbox_, Inbox{});
   }
   for (std::unique_ptr<Sequence>& sequence : inbox.submitted) {
-    [[maybe_unused]] const Result<void> taken = scheduler_.submit(sequence);
+    [[maybe_unused]] const Result<void> taken = scheduler_->submit(sequence);
     assert(taken);
   }
   for (const std::string& id : inbox.cancelled) {
-    if (Sequence* sequence = scheduler_.find(id)) {
+    if (Sequence* sequence = scheduler_->find(id)) {
       finish(*sequence, api::FinishReason::Cancelled);
     }
   }
@@ -362,15 +362,11 @@ bool EngineCore::obeyInbox() {
     fatal_ = runner_->peer()->health()->failure();
   }
   const bool drained =
-      drainBy_ && (scheduler_.empty() || std::chrono::steady_clock::now() >= *drainBy_);
+      drainBy_ && (scheduler_->empty() || std::chrono::steady_clock::now() >= *drainBy_);
   return !fatal_ && !inbox.quit && !drained;
 }
 
 void EngineCore::waitForWork() {
-  if (const Result<void> told = runner_->flush(); !told) {
-    fatal_ = told.error();
-    return;
-  }
   const int healthFd = runner_->peer() != nullptr ? runner_->peer()->health()->failedFd() : -1;
   std::array<pollfd, 2> entries{pollfd{wake_.fd(), POLLIN, 0}, pollfd{healthFd, POLLIN, 0}};
   ::poll(entries.data(), entries.size(), drainBy_ ? pollTimeout(*drainBy_) : -1);
@@ -378,9 +374,9 @@ void EngineCore::waitForWork() {
 }
 
 Result<void> EngineCore::runStep() {
-  const SchedulerOutput& plan = scheduler_.schedule();
-  (void)kv_.takeOperations();
-  if (!openSequences(plan)) {
+  const SchedulerOutput& plan = scheduler_->schedule();
+  if (plan.chunks.empty()) {
+    waitForWork();
     return {};
   }
   recordLoad();  // before the step too: a long prompt's first one takes seconds
@@ -389,95 +385,92 @@ Result<void> EngineCore::runStep() {
     return communication_ != nullptr ? communication_->elapsed() : std::chrono::nanoseconds(0);
   };
   const std::chrono::nanoseconds communicatedBefore = communicated();
-  StepRecord record;
-  std::vector<PlannedChunk> chunks;
-  for (const ScheduledChunk& scheduled : plan.chunks) {
-    Sequence& sequence = *scheduled.sequence;
-    if (!sequence.started) {
-      sequence.started = begin;
-    }
-    const auto first = sequence.tokens.begin() + sequence.fedTokens;
-    chunks.push_back({*sequence.slot, {first, first + scheduled.count}, scheduled.samples ? 1 : 0});
-    record.promptTokens +=
-        std::clamp<std::int64_t>(sequence.promptTokens - sequence.fedTokens, 0, scheduled.count);
-    record.generatedTokens += scheduled.samples ? 1 : 0;
-  }
-  const Result<std::span<const float>> logits = runner_->step(std::move(chunks));
-  if (!logits) {
-    if (logits.error().code != ErrorCode::OutOfRange) {
-      return runner_->peer() != nullptr ? runner_->peer()->health()->explain(logits.error())
-                                        : logits.error();
+  const Result<StepOutcome> outcome = forward(plan, begin);
+  if (!outcome) {
+    if (outcome.error().code != ErrorCode::OutOfRange) {
+      return runner_->peer() != nullptr ? runner_->peer()->health()->explain(outcome.error())
+                                        : outcome.error();
     }
     // The model refused the input and changed nothing: only these requests are lost.
-    for (const ScheduledChunk& scheduled : plan.chunks) {
-      finish(*scheduled.sequence, api::FinishReason::Failed, {}, logits.error());
+    const std::vector<ScheduledChunk> lost = plan.chunks;
+    for (const ScheduledChunk& scheduled : lost) {
+      finish(*scheduled.sequence, api::FinishReason::Failed, {}, outcome.error());
     }
     return {};
   }
-  deliver(plan, *logits);
+  StepRecord record;
+  for (const ScheduledChunk& scheduled : plan.chunks) {
+    record.promptTokens +=
+        std::clamp<std::int64_t>(scheduled.sequence->promptTokens - scheduled.position,
+                                 0,
+                                 scheduled.count);
+  }
+  record.generatedTokens = deliver(plan, *outcome);
   record.duration = std::chrono::steady_clock::now() - begin;
   record.communication = communicated() - communicatedBefore;
-  scheduler_.stepTook(record.duration);
+  scheduler_->stepTook(record.duration);
   stats_.recordStep(record);
   return {};
 }
 
-bool EngineCore::openSequences(const SchedulerOutput& plan) {
+Result<StepOutcome> EngineCore::forward(const SchedulerOutput& plan, MonotonicTime now) {
+  std::vector<StepChunk> chunks;
+  chunks.reserve(plan.chunks.size());
   for (const ScheduledChunk& scheduled : plan.chunks) {
     Sequence& sequence = *scheduled.sequence;
-    if (sequence.slot) {
-      continue;
+    if (!sequence.started) {
+      sequence.started = now;
+      sequence.cachedTokens = sequence.kv->cachedTokens;
     }
-    const Result<SequenceSlot> slot = runner_->openSequence(sequence.maxTokens);
-    if (!slot) {
-      finish(sequence, api::FinishReason::Failed, {}, slot.error());
-      return false;
-    }
-    sequence.slot = *slot;
+    chunks.push_back({.slot = sequence.kv->slot,
+                      .position = scheduled.position,
+                      .tokens = std::span(sequence.tokens)
+                                    .subspan(static_cast<std::size_t>(scheduled.position),
+                                             static_cast<std::size_t>(scheduled.count)),
+                      .blocks = sequence.kv->blocks,
+                      .logitRows = scheduled.samples ? 1 : 0,
+                      .drafts = scheduled.drafts});
   }
-  return true;
+  return runner_->step(kv_->takeOperations(), chunks);
 }
 
-void EngineCore::deliver(const SchedulerOutput& plan, std::span<const float> logits) {
+std::int64_t EngineCore::deliver(const SchedulerOutput& plan, const StepOutcome& outcome) {
   const auto vocabSize = static_cast<std::size_t>(runner_->local().vocabSize());
+  std::span<const float> logits = outcome.logits;
+  std::span<const TokenId> drafts = outcome.drafts;
+  std::int64_t generated = 0;
   for (const ScheduledChunk& scheduled : plan.chunks) {
-    Sequence& sequence = *scheduled.sequence;
     if (!scheduled.samples) {
-      scheduler_.committed(sequence, {});
+      scheduler_->committed(*scheduled.sequence, {});
       continue;
     }
-    const std::span<const float> row = logits.first(vocabSize);
-    logits = logits.subspan(vocabSize);
-    const Result<TokenId> token =
-        sampler_.sample(row, sequence.sampling, sequence.seed, sequence.length());
-    if (token) {
-      acceptToken(sequence, *token);
-    } else {
-      finish(sequence, api::FinishReason::Failed, {}, token.error());
-    }
+    const auto guesses = static_cast<std::size_t>(scheduled.drafts);
+    DrawnTokens drawn = drawTokens(sampler_,
+                                   *scheduled.sequence,
+                                   logits.first((1 + guesses) * vocabSize),
+                                   drafts.first(guesses));
+    logits = logits.subspan((1 + guesses) * vocabSize);
+    drafts = drafts.subspan(guesses);
+    generated += static_cast<std::int64_t>(drawn.tokens.size());
+    settle(*scheduled.sequence, std::move(drawn));
   }
+  return generated;
 }
 
-void EngineCore::acceptToken(Sequence& sequence, TokenId token) {
+void EngineCore::settle(Sequence& sequence, DrawnTokens drawn) {
   const MonotonicTime now = std::chrono::steady_clock::now();
   if (!sequence.firstToken) {
     sequence.firstToken = now;
     stats_.recordFirstToken(now - sequence.submitted);
   }
   sequence.lastToken = now;
-  const std::vector<TokenId>& stops = sequence.stopTokens;
-  if (!sequence.sampling.ignoreEos && std::find(stops.begin(), stops.end(), token) != stops.end()) {
-    scheduler_.committed(sequence, {});
-    finish(sequence, api::FinishReason::Stop);
-    return;
-  }
-  scheduler_.committed(sequence, {&token, 1});
-  if (sequence.length() >= sequence.maxTokens) {
-    finish(sequence, api::FinishReason::Length, {token});
+  scheduler_->committed(sequence, drawn.tokens);
+  if (drawn.finish) {
+    finish(sequence, *drawn.finish, std::move(drawn.tokens), std::move(drawn.error));
     return;
   }
   api::RequestOutput output = progressOf(sequence);
-  output.tokens = {token};
+  output.tokens = std::move(drawn.tokens);
   sequence.output->push(std::move(output));
 }
 
@@ -485,10 +478,7 @@ void EngineCore::finish(Sequence& sequence,
                         api::FinishReason reason,
                         std::vector<TokenId> tokens,
                         std::optional<Error> error) {
-  const std::unique_ptr<Sequence> owned = scheduler_.remove(sequence.id);
-  if (owned->slot) {
-    runner_->closeSequence(*owned->slot);
-  }
+  const std::unique_ptr<Sequence> owned = scheduler_->remove(sequence.id);
   {
     const MutexLock lock(mutex_);
     liveIds_.erase(owned->id);
@@ -511,7 +501,7 @@ void EngineCore::finish(Sequence& sequence,
 }
 
 void EngineCore::finishAll(api::FinishReason reason, const std::optional<Error>& error) {
-  while (Sequence* sequence = scheduler_.oldest()) {
+  while (Sequence* sequence = scheduler_->oldest()) {
     finish(*sequence, reason, {}, error);
   }
 }
@@ -525,7 +515,7 @@ void EngineCore::conclude(const std::optional<Error>& fatal) {
   {
     const MutexLock lock(mutex_);
     for (std::unique_ptr<Sequence>& sequence : inbox_.submitted) {
-      [[maybe_unused]] const Result<void> taken = scheduler_.submit(sequence);
+      [[maybe_unused]] const Result<void> taken = scheduler_->submit(sequence);
       assert(taken);
     }
     inbox_.submitted.clear();
@@ -533,24 +523,17 @@ void EngineCore::conclude(const std::optional<Error>& fatal) {
   finishAll(fatal ? api::FinishReason::Failed : api::FinishReason::Cancelled, fatal);
   recordLoad();
   if (!fatal) {
-    // Rank 1 is about to get a goodbye; if it is gone already, that is its business now.
-    [[maybe_unused]] const Result<void> told = runner_->flush();
     moveTo(api::EngineState::Stopped, {}, std::nullopt);
   }
   ended_.raise();
 }
 
 void EngineCore::recordLoad() {
-  kvBytes_ = runner_->local().stateBytes();
-  std::int64_t contextTokens = 0;
-  {
-    const MutexLock lock(mutex_);
-    contextTokens = info_.contextTokens;
-  }
-  stats_.recordLoad({scheduler_.running(),
-                     scheduler_.waiting(),
-                     scheduler_.fedTokens(),
-                     contextTokens * options_.scheduler.maxRunning});
+  const kvcache::KvUsage usage = kv_->usage();
+  stats_.recordLoad({scheduler_->running(),
+                     scheduler_->waiting(),
+                     std::int64_t{usage.liveBlocks} * kvcache::kBlockTokens,
+                     std::int64_t{usage.blocks} * kvcache::kBlockTokens});
 }
 
 }  // namespace tandem::runtime

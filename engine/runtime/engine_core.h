@@ -25,12 +25,13 @@
 #include "engine/runtime/sampler.h"
 #include "engine/runtime/scheduler.h"
 #include "engine/runtime/stats_collector.h"
+#include "engine/runtime/verification.h"
 
 namespace tandem::runtime {
 
 struct EngineCoreOptions {
-  int maxQueuedRequests = 64;
-  SchedulerLimits scheduler{.maxRunning = 1};
+  SchedulerLimits scheduler;
+  bool keepPrefixes = true;
   std::chrono::milliseconds statsInterval{1000};
 };
 
@@ -52,7 +53,8 @@ class EngineCore final : public api::EngineClient {
   EngineCore(const EngineCore&) = delete;
   EngineCore& operator=(const EngineCore&) = delete;
 
-  /// Starts the engine thread. Once. `communication` may be null; both outlive this object.
+  /// Starts the engine thread. Once. The runner has its cache; `communication` may be null; both
+  /// outlive this object.
   void start(LockstepRunner& runner,
              api::EngineInfo info,
              const comm::MeteredCommunicator* communication);
@@ -116,11 +118,11 @@ class EngineCore final : public api::EngineClient {
   bool obeyInbox() TANDEM_EXCLUDES(mutex_);
   void waitForWork();
   Result<void> runStep();
-  /// Gives every chunk's sequence a state. False when one could not get it and was failed, so that
-  /// the plan is void.
-  bool openSequences(const SchedulerOutput& plan);
-  void deliver(const SchedulerOutput& plan, std::span<const float> logits);
-  void acceptToken(Sequence& sequence, TokenId token);
+  Result<StepOutcome> forward(const SchedulerOutput& plan, MonotonicTime now);
+  /// Returns how many tokens were generated.
+  std::int64_t deliver(const SchedulerOutput& plan, const StepOutcome& outcome);
+  /// Hands over what a step drew for a sequence; ends it if that was the last.
+  void settle(Sequence& sequence, DrawnTokens drawn);
   /// Sends the last piece and forgets the sequence.
   void finish(Sequence& sequence,
               api::FinishReason reason,
@@ -152,13 +154,13 @@ class EngineCore final : public api::EngineClient {
   // Engine thread.
   LockstepRunner* runner_ = nullptr;
   const comm::MeteredCommunicator* communication_ = nullptr;
-  kvcache::KvCacheManager kv_;
-  Scheduler scheduler_;
+  std::unique_ptr<kvcache::KvCacheManager> kv_;  // from start() on
+  std::unique_ptr<Scheduler> scheduler_;
   Sampler sampler_;
   std::optional<MonotonicTime> drainBy_;
   std::optional<Error> fatal_;
 
-  std::atomic<std::uint64_t> kvBytes_{0};  // the engine thread writes, the statistics thread reads
+  std::atomic<std::uint64_t> kvBytes_{0};  // start() writes, the statistics thread reads
   std::atomic<std::uint64_t> weightBytes_{0};
 
   std::thread thread_;

@@ -14,56 +14,45 @@ LockstepRunner::LockstepRunner(model::LanguageModel& model, comm::PeerChannel* p
   plan_.epoch = peer != nullptr ? peer->epoch() : 0;
 }
 
-Result<SequenceSlot> LockstepRunner::openSequence(std::int64_t maxTokens) {
-  const PlannedSequence sequence{lastSlot_ + 1, maxTokens};
-  if (const Result<void> opened = local_.open(sequence); !opened) {
-    return opened.error();
+Result<void> LockstepRunner::createCache(const model::CacheSettings& settings) {
+  if (Result<void> created = local_.createCache(settings); !created) {
+    return created;
   }
-  lastSlot_ = sequence.slot;
-  plan_.opened.push_back(sequence);
-  return sequence.slot;
+  settings_ = settings;
+  toldTables_.assign(static_cast<std::size_t>(settings.capacity.slots), {});
+  return peer_ != nullptr ? peer_->send(peer_message::kCache, encode(settings)) : Result<void>();
 }
 
-void LockstepRunner::closeSequence(SequenceSlot slot) {
-  local_.close(slot);
-  const auto untold =
-      std::find_if(plan_.opened.begin(), plan_.opened.end(), [&](const PlannedSequence& opened) {
-        return opened.slot == slot;
-      });
-  if (untold != plan_.opened.end()) {
-    plan_.opened.erase(untold);
-  } else {
-    plan_.closed.push_back(slot);
-  }
-}
-
-Result<std::span<const float>> LockstepRunner::step(std::vector<PlannedChunk> chunks) {
-  plan_.chunks = std::move(chunks);
-  if (const Result<void> told = tell(); !told) {
-    return told.error();
-  }
-  return local_.forward(plan_.chunks);
-}
-
-Result<void> LockstepRunner::flush() {
-  plan_.chunks.clear();
-  if (plan_.opened.empty() && plan_.closed.empty()) {
-    return {};
-  }
-  return tell();
-}
-
-Result<void> LockstepRunner::tell() {
+Result<StepOutcome> LockstepRunner::step(kvcache::CacheOperations operations,
+                                         std::span<const StepChunk> chunks) {
   ++plan_.step;
+  plan_.operations = std::move(operations);
+  plan_.chunks.clear();
+  for (const StepChunk& chunk : chunks) {
+    plan_.chunks.push_back(planChunk(chunk));
+  }
   if (peer_ != nullptr) {
-    const Result<void> sent = peer_->send(peer_message::kPlan, encode(plan_));
-    if (!sent) {
-      return sent;
+    if (const Result<void> sent = peer_->send(peer_message::kPlan, encode(plan_)); !sent) {
+      return sent.error();
     }
   }
-  plan_.opened.clear();
-  plan_.closed.clear();
-  return {};
+  return local_.run(plan_);
+}
+
+PlannedChunk LockstepRunner::planChunk(const StepChunk& chunk) {
+  std::vector<kvcache::BlockId>& told = toldTables_[static_cast<std::size_t>(chunk.slot)];
+  const auto differs =
+      std::mismatch(told.begin(), told.end(), chunk.blocks.begin(), chunk.blocks.end());
+  const auto kept = differs.first - told.begin();
+  PlannedChunk planned{.slot = chunk.slot,
+                       .position = chunk.position,
+                       .tokens = {chunk.tokens.begin(), chunk.tokens.end()},
+                       .logitRows = chunk.logitRows,
+                       .drafts = chunk.drafts,
+                       .keptBlocks = static_cast<std::int32_t>(kept),
+                       .newBlocks = {differs.second, chunk.blocks.end()}};
+  told.assign(chunk.blocks.begin(), chunk.blocks.end());
+  return planned;
 }
 
 }  // namespace tandem::runtime

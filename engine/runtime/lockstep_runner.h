@@ -11,34 +11,43 @@
 
 namespace tandem::runtime {
 
-/// Opens and closes of sequences travel with the next step's plan. Engine thread; what it refers to
-/// must outlive it.
+/// A chunk as rank 0 sees it: with the whole block table of its sequence.
+struct StepChunk {
+  kvcache::SlotId slot = 0;
+  std::int64_t position = 0;
+  std::span<const TokenId> tokens = {};
+  std::span<const kvcache::BlockId> blocks = {};
+  std::int32_t logitRows = 0;
+  std::int32_t drafts = 0;
+};
+
+/// Engine thread, after createCache(); what it refers to must outlive it.
 class LockstepRunner {
  public:
   /// peer   null when there is one rank
   LockstepRunner(model::LanguageModel& model, comm::PeerChannel* peer);
 
-  /// Fails as LanguageModel::newSequence(); rank 1 then never hears of it.
-  Result<SequenceSlot> openSequence(std::int64_t maxTokens);
-  void closeSequence(SequenceSlot slot);
+  /// On both ranks. Once, before the first step.
+  /// Fails    as ModelRunner::createCache(), rank 1 then never hears of it; Unavailable when rank 1
+  ///          is lost
+  Result<void> createCache(const model::CacheSettings& settings);
 
-  /// One step of both ranks. Logits as ModelRunner::forward().
-  /// Fails    as that; Unavailable when rank 1 is lost
-  Result<std::span<const float>> step(std::vector<PlannedChunk> chunks);
-
-  /// Tells rank 1 what was opened and closed since the last step, if anything.
-  Result<void> flush();
+  /// One step of both ranks. Fails as ModelRunner::run(); Unavailable when rank 1 is lost.
+  Result<StepOutcome> step(kvcache::CacheOperations operations, std::span<const StepChunk> chunks);
 
   [[nodiscard]] const ModelRunner& local() const { return local_; }
+  [[nodiscard]] const model::CacheSettings& settings() const { return settings_; }
   [[nodiscard]] comm::PeerChannel* peer() const { return peer_; }
 
  private:
-  Result<void> tell();
+  /// With what rank 1 does not know of the block table yet.
+  PlannedChunk planChunk(const StepChunk& chunk);
 
   ModelRunner local_;
   comm::PeerChannel* const peer_;
-  SequenceSlot lastSlot_ = 0;
-  StepPlan plan_;  // what the next step will tell
+  model::CacheSettings settings_;
+  StepPlan plan_;
+  std::vector<std::vector<kvcache::BlockId>> toldTables_;  // by slot
 };
 
 }  // namespace tandem::runtime

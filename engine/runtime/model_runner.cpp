@@ -8,50 +8,91 @@
 
 namespace tandem::runtime {
 
-Result<void> ModelRunner::open(const PlannedSequence& sequence) {
-  if (states_.find(sequence.slot) != states_.end()) {
-    return Error{ErrorCode::Internal,
-                 fmt::format("sequence slot {} is opened twice", sequence.slot),
-                 "Restart the engine; if it happens again, report both ranks' logs."};
+namespace {
+
+constexpr const char* kRemedy = "Restart the engine; if it happens again, report both ranks' logs.";
+
+}  // namespace
+
+Result<void> ModelRunner::createCache(const model::CacheSettings& settings) {
+  if ((settings.mtp || settings.maxDrafts > 0) && !model_.hasMtp()) {
+    return Error{ErrorCode::InvalidArgument,
+                 "drafts were asked for, and the checkpoint has no mtp.0 module",
+                 "Start with --speculative off, or use a checkpoint with mtp.0."};
   }
-  Result<std::unique_ptr<model::SequenceState>> state = model_.newSequence(sequence.maxTokens);
-  if (!state) {
-    return state.error();
+  Result<std::unique_ptr<kvcache::KvCache>> cache =
+      kvcache::KvCache::create(model_.cacheShape(settings), settings.capacity);
+  if (!cache) {
+    return cache.error();
   }
-  states_.emplace(sequence.slot, std::move(*state));
+  cache_ = *std::move(cache);
+  tables_.assign(static_cast<std::size_t>(settings.capacity.slots), {});
   return {};
 }
 
-void ModelRunner::close(SequenceSlot slot) {
-  states_.erase(slot);
-}
-
-Result<std::span<const float>> ModelRunner::forward(std::span<const PlannedChunk> chunks) {
-  std::vector<model::SequenceChunk> inputs;
+Result<StepOutcome> ModelRunner::run(const StepPlan& plan) {
+  if (!cache_) {
+    return Error{ErrorCode::Internal, "a plan came before the cache was made", kRemedy};
+  }
+  if (Result<void> applied = cache_->apply(plan.operations); !applied) {
+    return applied.error();
+  }
+  std::vector<model::SequenceChunk> chunks;
   std::size_t rows = 0;
-  for (const PlannedChunk& chunk : chunks) {
-    const auto state = states_.find(chunk.slot);
-    if (state == states_.end()) {
-      return Error{ErrorCode::Internal,
-                   fmt::format("the plan feeds sequence slot {}, which is not open", chunk.slot),
-                   "Restart the engine; if it happens again, report both ranks' logs."};
+  std::size_t drafts = 0;
+  for (const PlannedChunk& chunk : plan.chunks) {
+    if (Result<void> updated = updateTable(chunk); !updated) {
+      return updated.error();
     }
-    inputs.push_back({state->second.get(), chunk.tokens, chunk.logitRows});
-    rows += static_cast<std::size_t>(chunk.logitRows);
+    chunks.push_back({.slot = chunk.slot,
+                      .position = chunk.position,
+                      .tokens = chunk.tokens,
+                      .blocks = tables_[static_cast<std::size_t>(chunk.slot)],
+                      .logitRows = chunk.logitRows,
+                      .drafts = chunk.drafts});
+    rows += static_cast<std::size_t>(chunk.logitRows + chunk.drafts);
+    drafts += static_cast<std::size_t>(chunk.drafts);
+  }
+  if (chunks.empty()) {
+    return StepOutcome{};
   }
   logits_.resize(rows * static_cast<std::size_t>(model_.vocabSize()));
-  if (const Result<void> done = model_.forward(inputs, logits_); !done) {
+  drafts_.resize(drafts);
+  if (const Result<void> done =
+          model_.forward(*cache_, chunks, {.logits = logits_, .drafts = drafts_});
+      !done) {
     return done.error();
   }
-  return std::span<const float>(logits_);
+  return StepOutcome{logits_, drafts_};
 }
 
-std::uint64_t ModelRunner::stateBytes() const {
-  std::uint64_t bytes = 0;
-  for (const auto& entry : states_) {
-    bytes += entry.second->bytes();
+Result<void> ModelRunner::updateTable(const PlannedChunk& chunk) {
+  const auto slots = static_cast<kvcache::SlotId>(tables_.size());
+  if (chunk.slot < 0 || chunk.slot >= slots) {
+    return Error{ErrorCode::Internal,
+                 fmt::format("the plan feeds slot {} of {}", chunk.slot, slots),
+                 kRemedy};
   }
-  return bytes;
+  std::vector<kvcache::BlockId>& table = tables_[static_cast<std::size_t>(chunk.slot)];
+  const auto kept = static_cast<std::size_t>(chunk.keptBlocks);
+  if (chunk.keptBlocks < 0 || kept > table.size()) {
+    return Error{ErrorCode::Internal,
+                 fmt::format("the plan keeps {} of the {} blocks of slot {}",
+                             chunk.keptBlocks,
+                             table.size(),
+                             chunk.slot),
+                 kRemedy};
+  }
+  for (const kvcache::BlockId block : chunk.newBlocks) {
+    if (block < 0 || block >= cache_->capacity().blocks) {
+      return Error{ErrorCode::Internal,
+                   fmt::format("the plan names block {} of {}", block, cache_->capacity().blocks),
+                   kRemedy};
+    }
+  }
+  table.resize(kept);
+  table.insert(table.end(), chunk.newBlocks.begin(), chunk.newBlocks.end());
+  return {};
 }
 
 }  // namespace tandem::runtime

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Carries out one rank's part of a step: keeps the model's sequences and feeds their chunks.
+// Carries out one rank's part of a step: the cache operations, and the forward pass.
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <span>
 #include <vector>
@@ -14,31 +13,41 @@
 
 namespace tandem::runtime {
 
+/// Of one step, valid until the next. In the order of the chunks.
+struct StepOutcome {
+  std::span<const float> logits;    // [Σ logitRows + drafts, vocabSize]
+  std::span<const TokenId> drafts;  // [Σ drafts]
+};
+
 /// The same on every rank. Engine thread; `model` must outlive it.
 class ModelRunner {
  public:
   explicit ModelRunner(model::LanguageModel& model)
       : model_(model) {}
 
-  /// Fails as LanguageModel::newSequence(); Internal when the slot is taken.
-  Result<void> open(const PlannedSequence& sequence);
+  /// Makes the cache. Once, before the first step.
+  /// Fails    OutOfMemory; InvalidArgument for drafts of a checkpoint without MTP module
+  Result<void> createCache(const model::CacheSettings& settings);
 
-  /// Frees a sequence's state. A slot that is not open is ignored: opening it may have failed.
-  void close(SequenceSlot slot);
+  /// Fails as KvCache::apply() and LanguageModel::forward(); Internal for a block table that the
+  /// plan does not continue, or a plan before the cache.
+  Result<StepOutcome> run(const StepPlan& plan);
 
-  /// One forward pass. The logits, [Σ logitRows, vocabSize], are valid until the next call.
-  /// Fails as LanguageModel::forward(); Internal for a slot that is not open.
-  Result<std::span<const float>> forward(std::span<const PlannedChunk> chunks);
-
+  [[nodiscard]] const model::LanguageModel& model() const { return model_; }
   [[nodiscard]] std::int64_t vocabSize() const { return model_.vocabSize(); }
   [[nodiscard]] std::uint64_t weightBytes() const { return model_.weightBytes(); }
-  [[nodiscard]] std::uint64_t stateBytes() const;
-  [[nodiscard]] std::size_t openSequences() const { return states_.size(); }
+  /// Null before createCache().
+  [[nodiscard]] const kvcache::KvCache* cache() const { return cache_.get(); }
+  [[nodiscard]] std::uint64_t cacheBytes() const { return cache_ ? cache_->bytes() : 0; }
 
  private:
+  Result<void> updateTable(const PlannedChunk& chunk);
+
   model::LanguageModel& model_;
-  std::map<SequenceSlot, std::unique_ptr<model::SequenceState>> states_;
+  std::unique_ptr<kvcache::KvCache> cache_;
+  std::vector<std::vector<kvcache::BlockId>> tables_;  // by slot
   std::vector<float> logits_;
+  std::vector<TokenId> drafts_;
 };
 
 }  // namespace tandem::runtime

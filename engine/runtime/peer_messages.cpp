@@ -50,6 +50,7 @@ std::vector<std::byte> encode(const EpochHello& hello) {
   writer.number(hello.threads);
   writer.number(hello.contextTokens);
   writer.number(hello.prefillChunkTokens);
+  writer.number(hello.maxSequences);
   writer.text(hello.modelFingerprint);
   return std::move(writer).take();
 }
@@ -64,6 +65,7 @@ Result<EpochHello> decodeHello(std::span<const std::byte> bytes) {
   hello.threads = reader.number<std::int32_t>();
   hello.contextTokens = reader.number<std::int64_t>();
   hello.prefillChunkTokens = reader.number<std::int32_t>();
+  hello.maxSequences = reader.number<std::int32_t>();
   hello.modelFingerprint = reader.text();
   return finished(reader, valid, "hello", hello);
 }
@@ -141,6 +143,30 @@ Result<api::RankMemory> decodeMemory(std::span<const std::byte> bytes) {
   memory.hostTotalBytes = reader.number<std::uint64_t>();
   memory.hostAvailableBytes = reader.number<std::uint64_t>();
   return finished(reader, true, "memory", memory);
+}
+
+std::vector<std::byte> encode(const model::CacheSettings& settings) {
+  ByteWriter writer;
+  writer.number(settings.capacity.blocks);
+  writer.number(settings.capacity.slots);
+  writer.number(settings.capacity.snapshots);
+  writer.number(static_cast<std::uint8_t>(settings.mtp ? 1 : 0));
+  writer.number(settings.maxDrafts);
+  return std::move(writer).take();
+}
+
+Result<model::CacheSettings> decodeCacheSettings(std::span<const std::byte> bytes) {
+  ByteReader reader(bytes);
+  model::CacheSettings settings;
+  settings.capacity.blocks = reader.number<std::int32_t>();
+  settings.capacity.slots = reader.number<std::int32_t>();
+  settings.capacity.snapshots = reader.number<std::int32_t>();
+  const auto mtp = reader.number<std::uint8_t>();
+  settings.mtp = mtp == 1;
+  settings.maxDrafts = reader.number<std::int64_t>();
+  const bool valid = settings.capacity.blocks >= 0 && settings.capacity.slots >= 0 &&
+                     settings.capacity.snapshots >= 0 && mtp <= 1 && settings.maxDrafts >= 0;
+  return finished(reader, valid, "cache", settings);
 }
 
 }  // namespace tandem::runtime

@@ -14,6 +14,7 @@
 #include "engine/base/log.h"
 #include "engine/base/result.h"
 #include "engine/comm/peer_channel.h"
+#include "engine/model/language_model.h"
 
 namespace tandem::runtime {
 
@@ -24,6 +25,7 @@ inline constexpr std::uint16_t kLoaded = kHello + 2;  // 1 → 0, once: ready fo
 inline constexpr std::uint16_t kPhase = kHello + 3;   // 1 → 0
 inline constexpr std::uint16_t kLog = kHello + 4;     // 1 → 0
 inline constexpr std::uint16_t kMemory = kHello + 5;  // 1 → 0, once a second
+inline constexpr std::uint16_t kCache = kHello + 6;   // 0 → 1, once, after kLoaded: CacheSettings
 }  // namespace peer_message
 
 /// Everything rank 1 must know besides its model folder: rank 0 decides, rank 1 checks and obeys.
@@ -34,6 +36,7 @@ struct EpochHello {
   std::int32_t threads = 0;
   std::int64_t contextTokens = 0;
   std::int32_t prefillChunkTokens = 0;
+  std::int32_t maxSequences = 0;
   std::string modelFingerprint;  // of rank 0's folder; rank 1's must be the same
 
   friend bool operator==(const EpochHello&, const EpochHello&) = default;
@@ -43,11 +46,13 @@ struct EpochHello {
 [[nodiscard]] std::vector<std::byte> encode(const api::PhaseEvent& event);
 [[nodiscard]] std::vector<std::byte> encode(const LogRecord& record);
 [[nodiscard]] std::vector<std::byte> encode(const api::RankMemory& memory);
+[[nodiscard]] std::vector<std::byte> encode(const model::CacheSettings& settings);
 
 /// Each fails with DataCorrupt for bytes that encode() cannot have made.
 Result<EpochHello> decodeHello(std::span<const std::byte> bytes);
 Result<api::PhaseEvent> decodePhase(std::span<const std::byte> bytes);
 Result<LogRecord> decodeLog(std::span<const std::byte> bytes);
 Result<api::RankMemory> decodeMemory(std::span<const std::byte> bytes);
+Result<model::CacheSettings> decodeCacheSettings(std::span<const std::byte> bytes);
 
 }  // namespace tandem::runtime

@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -34,25 +35,22 @@ std::vector<TokenId> prompt(std::int64_t vocabSize, std::int64_t contextTokens) 
 Result<std::vector<float>> lastLogits(LockstepRunner& runner,
                                       const std::vector<TokenId>& tokens,
                                       const std::vector<std::size_t>& cuts) {
-  const Result<SequenceSlot> slot = runner.openSequence(static_cast<std::int64_t>(tokens.size()));
-  if (!slot) {
-    return slot.error();
-  }
+  // Nothing else runs yet: the first slot and block are free, and position 0 begins anew.
+  constexpr std::array<kvcache::BlockId, 1> kBlocks{0};
   std::vector<float> logits;
   std::size_t begin = 0;
   for (const std::size_t end : cuts) {
-    const auto first = tokens.begin();
-    const Result<std::span<const float>> row = runner.step({PlannedChunk{
-        *slot,
-        {first + static_cast<std::ptrdiff_t>(begin), first + static_cast<std::ptrdiff_t>(end)},
-        1}});
-    if (!row) {
-      return row.error();
+    const StepChunk chunk{.position = static_cast<std::int64_t>(begin),
+                          .tokens = std::span(tokens).subspan(begin, end - begin),
+                          .blocks = kBlocks,
+                          .logitRows = 1};
+    const Result<StepOutcome> step = runner.step({}, {&chunk, 1});
+    if (!step) {
+      return step.error();
     }
-    logits.assign(row->begin(), row->end());
+    logits.assign(step->logits.begin(), step->logits.end());
     begin = end;
   }
-  runner.closeSequence(*slot);
   return logits;
 }
 
@@ -100,9 +98,6 @@ Result<std::string> selfTest(LockstepRunner& runner, std::int64_t contextTokens)
       lastLogits(runner, tokens, {tokens.size() - 1, tokens.size()});
   if (!decoded) {
     return decoded.error();
-  }
-  if (const Result<void> told = runner.flush(); !told) {
-    return told.error();
   }
   const double difference = disagreement(*first, *decoded);
   if (difference > kLargestDisagreement) {

@@ -14,7 +14,6 @@
 #include "engine/base/token_id.h"
 #include "engine/kvcache/kv_cache_manager.h"
 #include "engine/runtime/draft_policy.h"
-#include "engine/runtime/step_plan.h"
 
 namespace tandem::runtime {
 
@@ -49,7 +48,7 @@ struct Sequence {
   std::optional<kvcache::SequenceKv> kv;  // while it runs
   SchedulingState scheduling;
 
-  std::optional<SequenceSlot> slot;  // once the model has a state for it
+  std::int64_t cachedTokens = 0;  // of the prompt, found in the cache when it first started
 
   MonotonicTime submitted;
   std::optional<MonotonicTime> started;     // first prefill step

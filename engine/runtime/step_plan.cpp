@@ -30,24 +30,42 @@ std::vector<Element> readList(ByteReader& reader, std::size_t minimumBytes, Read
 
 std::vector<std::byte> encode(const StepPlan& plan) {
   ByteWriter writer;
+  const auto count = [&writer](std::size_t size) {
+    writer.number(static_cast<std::uint32_t>(size));
+  };
   writer.number(plan.epoch);
   writer.number(plan.step);
-  writer.number(static_cast<std::uint32_t>(plan.closed.size()));
-  for (const SequenceSlot slot : plan.closed) {
-    writer.number(slot);
+  count(plan.operations.saves.size());
+  for (const kvcache::SnapshotSave& save : plan.operations.saves) {
+    writer.number(save.slot);
+    writer.number(save.position);
+    writer.number(save.snapshot);
   }
-  writer.number(static_cast<std::uint32_t>(plan.opened.size()));
-  for (const PlannedSequence& sequence : plan.opened) {
-    writer.number(sequence.slot);
-    writer.number(sequence.maxTokens);
+  count(plan.operations.copies.size());
+  for (const kvcache::BlockCopy& copy : plan.operations.copies) {
+    writer.number(copy.from);
+    writer.number(copy.to);
   }
-  writer.number(static_cast<std::uint32_t>(plan.chunks.size()));
+  count(plan.operations.restores.size());
+  for (const kvcache::SnapshotRestore& restore : plan.operations.restores) {
+    writer.number(restore.snapshot);
+    writer.number(restore.slot);
+    writer.number(restore.position);
+  }
+  count(plan.chunks.size());
   for (const PlannedChunk& chunk : plan.chunks) {
     writer.number(chunk.slot);
+    writer.number(chunk.position);
     writer.number(chunk.logitRows);
-    writer.number(static_cast<std::uint32_t>(chunk.tokens.size()));
+    writer.number(chunk.drafts);
+    count(chunk.tokens.size());
     for (const TokenId token : chunk.tokens) {
       writer.number(token);
+    }
+    writer.number(chunk.keptBlocks);
+    count(chunk.newBlocks.size());
+    for (const kvcache::BlockId block : chunk.newBlocks) {
+      writer.number(block);
     }
   }
   return std::move(writer).take();
@@ -55,24 +73,31 @@ std::vector<std::byte> encode(const StepPlan& plan) {
 
 Result<StepPlan> decodeStepPlan(std::span<const std::byte> bytes) {
   ByteReader reader(bytes);
+  const auto id = [&reader] { return reader.number<std::int32_t>(); };
+  const auto position = [&reader] { return reader.number<std::int64_t>(); };
   StepPlan plan;
   plan.epoch = reader.number<std::uint64_t>();
   plan.step = reader.number<std::uint64_t>();
-  plan.closed = readList<SequenceSlot>(reader, sizeof(SequenceSlot), [&] {
-    return reader.number<SequenceSlot>();
+  // Braces keep the order of the reads.
+  plan.operations.saves = readList<kvcache::SnapshotSave>(reader, 16, [&] {
+    return kvcache::SnapshotSave{id(), position(), id()};
   });
-  plan.opened = readList<PlannedSequence>(reader, 12, [&] {
-    PlannedSequence sequence;
-    sequence.slot = reader.number<SequenceSlot>();
-    sequence.maxTokens = reader.number<std::int64_t>();
-    return sequence;
+  plan.operations.copies = readList<kvcache::BlockCopy>(reader, 8, [&] {
+    return kvcache::BlockCopy{id(), id()};
   });
-  plan.chunks = readList<PlannedChunk>(reader, 12, [&] {
+  plan.operations.restores = readList<kvcache::SnapshotRestore>(reader, 16, [&] {
+    return kvcache::SnapshotRestore{id(), id(), position()};
+  });
+  plan.chunks = readList<PlannedChunk>(reader, 32, [&] {
     PlannedChunk chunk;
-    chunk.slot = reader.number<SequenceSlot>();
-    chunk.logitRows = reader.number<std::int32_t>();
+    chunk.slot = id();
+    chunk.position = position();
+    chunk.logitRows = id();
+    chunk.drafts = id();
     chunk.tokens =
         readList<TokenId>(reader, sizeof(TokenId), [&] { return reader.number<TokenId>(); });
+    chunk.keptBlocks = id();
+    chunk.newBlocks = readList<kvcache::BlockId>(reader, sizeof(kvcache::BlockId), id);
     return chunk;
   });
   if (const Result<void> whole = reader.finish("step plan"); !whole) {

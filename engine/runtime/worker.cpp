@@ -19,10 +19,11 @@ Worker::Worker(comm::PeerChannel& channel,
       memoryInterval_(memoryInterval) {}
 
 Result<void> Worker::run() {
+  // Before the word that it is loaded: rank 0 plans the caches with it.
+  reportMemory();
   if (const Result<void> sent = channel_.send(peer_message::kLoaded, {}); !sent) {
     return sent;
   }
-  reportMemory();
   const PeriodicTask memory("stats", memoryInterval_, [this] { reportMemory(); });
   while (true) {
     const Result<std::optional<comm::PeerMessage>> message = channel_.receive(memoryInterval_);
@@ -30,7 +31,15 @@ Result<void> Worker::run() {
       const bool orderly = message.error().code == ErrorCode::Cancelled;
       return orderly ? Result<void>() : Result<void>(message.error());
     }
-    if (!message->has_value() || (*message)->type != peer_message::kPlan) {
+    if (!message->has_value()) {
+      continue;
+    }
+    if ((*message)->type == peer_message::kCache) {
+      if (const Result<void> made = makeCache((*message)->payload); !made) {
+        return made;
+      }
+    }
+    if ((*message)->type != peer_message::kPlan) {
       continue;
     }
     const Result<StepPlan> plan = decodeStepPlan((*message)->payload);
@@ -55,33 +64,32 @@ Result<void> Worker::follow(const StepPlan& plan) {
         "Restart the engine; if it happens again, report both ranks' logs."};
   }
   lastStep_ = plan.step;
-  for (const SequenceSlot slot : plan.closed) {
-    runner_.close(slot);
+  const Result<StepOutcome> done = runner_.run(plan);
+  if (!done && done.error().code != ErrorCode::OutOfRange) {
+    return channel_.health()->explain(done.error());
   }
-  for (const PlannedSequence& sequence : plan.opened) {
-    if (const Result<void> opened = runner_.open(sequence); !opened) {
-      return opened;
-    }
+  if (!done) {
+    // Rank 0's model refused the same input and changed nothing either; it fails the request.
+    logger_.warning("worker", "step {}: {}", plan.step, done.error().message);
   }
-  if (!plan.chunks.empty()) {
-    const Result<std::span<const float>> done = runner_.forward(plan.chunks);
-    if (!done && done.error().code != ErrorCode::OutOfRange) {
-      return channel_.health()->explain(done.error());
-    }
-    if (!done) {
-      // Rank 0's model refused the same input and changed nothing either; it fails the request.
-      logger_.warning("worker", "step {}: {}", plan.step, done.error().message);
-    }
-  }
-  stateBytes_ = runner_.stateBytes();
   return {};
+}
+
+Result<void> Worker::makeCache(std::span<const std::byte> payload) {
+  const Result<model::CacheSettings> settings = decodeCacheSettings(payload);
+  if (!settings) {
+    return settings.error();
+  }
+  Result<void> made = runner_.createCache(*settings);
+  cacheBytes_ = runner_.cacheBytes();
+  return made;
 }
 
 void Worker::reportMemory() {
   api::RankMemory memory;
   memory.rank = channel_.rank();
   memory.weightBytes = runner_.weightBytes();
-  memory.kvBytes = stateBytes_;
+  memory.kvBytes = cacheBytes_;
   readMemory(memory);
   // A lost rank 0 ends run() by itself.
   [[maybe_unused]] const Result<void> sent = channel_.send(peer_message::kMemory, encode(memory));

@@ -21,13 +21,15 @@ class Worker {
          Logger& logger,
          std::chrono::milliseconds memoryInterval = std::chrono::seconds(1));
 
-  /// Tells rank 0 that this rank is loaded, then follows plans, and reports memory once a second,
+  /// Tells rank 0 that this rank is loaded, makes the cache as it is told and follows plans, and
+  /// reports memory once a second,
   /// until rank 0 says goodbye.
   /// Fails    Unavailable when rank 0 is lost; Internal for a plan of another epoch or out of
   ///          order; DataCorrupt; as LanguageModel
   Result<void> run();
 
  private:
+  Result<void> makeCache(std::span<const std::byte> payload);
   Result<void> follow(const StepPlan& plan);
   void reportMemory();
 
@@ -36,7 +38,7 @@ class Worker {
   Logger& logger_;
   const std::chrono::milliseconds memoryInterval_;
   std::uint64_t lastStep_ = 0;
-  std::atomic<std::uint64_t> stateBytes_{0};  // the memory report reads it on its own thread
+  std::atomic<std::uint64_t> cacheBytes_{0};  // the memory report reads it on its own thread
 };
 
 }  // namespace tandem::runtime

@@ -6,6 +6,8 @@
 #include <charconv>
 #include <map>
 
+#include "engine/runtime/draft_policy.h"
+
 #include <CLI/CLI.hpp>
 
 namespace tandem::tools {
@@ -41,9 +43,35 @@ void addModelOptions(CLI::App& app, api::EngineConfig& config) {
   app.add_option("--context", config.contextTokens, "longest conversation; 0: the model's own")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 24))
       ->capture_default_str();
-  app.add_option("--chunk", config.prefillChunkTokens, "prompt tokens in one step")
+  app.add_option("--chunk", config.prefillChunkTokens, "most prompt tokens in one step")
       ->check(CLI::Range(1, 1 << 16))
       ->capture_default_str();
+  app.add_option_function<std::string>(
+         "--speculative",
+         [&config](const std::string& value) { config.speculative = value == "on"; },
+         "on (default) or off: draft with the MTP module; the answers are the same")
+      ->check(CLI::IsMember({"on", "off"}));
+  app.add_option("--drafts", config.maxDrafts, "most tokens drafted in one step")
+      ->check(CLI::Range(1, runtime::kMostDrafts))
+      ->capture_default_str();
+}
+
+void addCacheOptions(CLI::App& app, api::EngineConfig& config) {
+  app.add_option("--max-seqs", config.maxSequences, "requests answered at the same time")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  app.add_option("--kv-gib", config.kvGib, "GiB for the caches of a rank; default: by utilization")
+      ->check(CLI::Range(0.0, 4096.0));
+  app.add_option("--memory-utilization",
+                 config.memoryUtilization,
+                 "share for the caches of what a node has available with the weights loaded")
+      ->check(CLI::Range(0.01, 1.0))
+      ->capture_default_str();
+  app.add_option_function<std::string>(
+         "--prefix-cache",
+         [&config](const std::string& value) { config.prefixCache = value == "on"; },
+         "on (default) or off: keep what was computed for later prompts")
+      ->check(CLI::IsMember({"on", "off"}));
 }
 
 void addLogOption(CLI::App& app, api::EngineConfig& config) {

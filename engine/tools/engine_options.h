@@ -12,8 +12,12 @@ class App;
 
 namespace tandem::tools {
 
-/// --model --ranks --numerics --backend --threads --context --chunk. `config` must outlive `app`.
+/// --model --ranks --numerics --backend --threads --context --chunk --speculative --drafts.
+/// `config` must outlive `app`.
 void addModelOptions(CLI::App& app, api::EngineConfig& config);
+
+/// --max-seqs --kv-gib --memory-utilization --prefix-cache
+void addCacheOptions(CLI::App& app, api::EngineConfig& config);
 
 /// --log-folder
 void addLogOption(CLI::App& app, api::EngineConfig& config);

@@ -95,15 +95,12 @@ int generateCommand(int argc, char** argv) {
   GenerateArguments arguments;
   arguments.sampling.temperature = 0;
   std::int64_t maxTokens = 0;
-  std::string speculative = "off";
   app.add_option("--tokens", arguments.tokenFile, R"(JSON file {"name": [ids]})")->required();
   app.add_option("--out", arguments.outFile, R"(JSON file {"name": [new ids]})")->required();
   app.add_option("--max-tokens", maxTokens, "new tokens of a prompt, at most")
       ->required()
       ->check(CLI::PositiveNumber);
   app.add_flag("--ignore-eos", arguments.sampling.ignoreEos, "go on after the end-of-text token");
-  app.add_option("--speculative", speculative, "off; on is not built yet")
-      ->check(CLI::IsMember({"on", "off"}));
   app.add_option("--temperature", arguments.sampling.temperature, "0: greedy")
       ->check(CLI::Range(0.0, 2.0))
       ->capture_default_str();
@@ -116,11 +113,10 @@ int generateCommand(int argc, char** argv) {
   }
   arguments.sampling.maxTokens = maxTokens;
 
-  const Result<void> done =
-      speculative == "on" ? Result<void>(Error{ErrorCode::InvalidArgument,
-                                               "speculative decoding is not built yet",
-                                               "Use --speculative off; the answer is the same."})
-                          : generate(config, arguments);
+  // One prompt after the other, each from its first token.
+  config.maxSequences = 1;
+  config.prefixCache = false;
+  const Result<void> done = generate(config, arguments);
   if (!done) {
     fmt::print(stderr, "tandem-engine generate: {}\n", done.error().text());
     return kExitFailed;

@@ -33,6 +33,7 @@
 #include "engine/tools/event_log.h"
 #include "engine/tools/local_worker.h"
 #include "engine/tools/model_folder.h"
+#include "engine/tools/plan_cache.h"
 #include "engine/tools/start_phase_sink.h"
 #include "engine/tools/stop_requests.h"
 #include "engine/tools/version.h"
@@ -188,8 +189,7 @@ Result<void> Head::openLogFile() {
 
 Result<void> Head::createCore() {
   runtime::EngineCoreOptions options;
-  options.maxQueuedRequests = config_.maxQueuedRequests;
-  options.scheduler.prefillChunkTokens = config_.prefillChunkTokens;
+  options.scheduler = schedulerLimits(config_);
   Result<std::unique_ptr<runtime::EngineCore>> core =
       runtime::EngineCore::create(options, memory_, logger_, *log_);
   if (!core) {
@@ -310,6 +310,7 @@ Result<void> Head::connect() {
                                   config_.threads,
                                   config_.contextTokens,
                                   config_.prefillChunkTokens,
+                                  config_.maxSequences,
                                   folder_.fingerprint};
   if (const Result<void> sent =
           channel_->send(runtime::peer_message::kHello, runtime::encode(hello));
@@ -347,18 +348,20 @@ Result<void> Head::loadWeights(const ModelFactory& loadModel) {
   return relay_ ? relay_->waitUntilLoaded(stops_.fd()) : Result<void>();
 }
 
-/// State is allocated with each request; what must fit is tried once with a whole context.
 Result<void> Head::makeCache() {
   runtime::PhaseScope phase(*events_, api::Phase::Kv, 0);
   runner_ = std::make_unique<runtime::LockstepRunner>(*model_.model, channel_.get());
-  const Result<runtime::SequenceSlot> slot = runner_->openSequence(config_.contextTokens);
-  if (!slot) {
-    return phase.fail(slot.error());
+  const Result<CachePlan> plan =
+      planCache(config_, *model_.model, memory_, startsWorker() ? config_.ranks : 1);
+  if (!plan) {
+    return phase.fail(plan.error());
   }
-  const std::uint64_t bytes = runner_->local().stateBytes();
-  runner_->closeSequence(*slot);
-  phase.progress(bytes, bytes);
-  phase.end(fmt::format("{} tokens", config_.contextTokens));
+  if (const Result<void> made = runner_->createCache(plan->settings); !made) {
+    return phase.fail(made.error());
+  }
+  phase.progress(runner_->local().cacheBytes(), runner_->local().cacheBytes());
+  phase.end(plan->description);
+  logger_.info("start", "KV cache: {}", plan->description);
   runtime::skipPhase(*events_, api::Phase::Graphs, 0, "the CPU back ends record no graphs");
   return {};
 }

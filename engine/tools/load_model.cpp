@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/tools/load_model.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <chrono>
 #include <utility>
@@ -10,6 +8,7 @@
 #include "engine/base/byte_size.h"
 #include "engine/base/clock.h"
 #include "engine/model/deepseek_v4.h"
+#include "engine/runtime/draft_policy.h"
 #include "engine/runtime/phase_scope.h"
 
 namespace tandem::tools {
@@ -19,7 +18,6 @@ namespace {
 // A step may hold a prefill chunk and a decode row of every running sequence; the self-test's
 // prompt must fit however small the chunk is.
 constexpr std::int64_t kSmallestStep = 64;
-constexpr std::int64_t kDecodeRows = 64;
 
 // Loading reports every few MiB; a person sees ten steps a second.
 constexpr std::chrono::milliseconds kProgressInterval{100};
@@ -83,8 +81,8 @@ Result<LoadedModel> loadModel(const ModelRequest& request) {
                                                                     : model::Backend::Cpu;
   options.numerics = kernelNumerics(config.numerics);
   options.threads = std::max(1, config.threads);
-  options.maxStepTokens =
-      std::max<std::int64_t>(config.prefillChunkTokens, kSmallestStep) + kDecodeRows;
+  options.maxStepTokens = std::max<std::int64_t>(config.prefillChunkTokens, kSmallestStep) +
+                          std::int64_t{config.maxSequences} * (1 + runtime::kMostDrafts);
   LoadProgress progress(weights, request);
   Result<std::unique_ptr<model::DeepseekV4>> model =
       model::DeepseekV4::load(config.modelFolder, options, request.communicator, &progress);
@@ -92,13 +90,11 @@ Result<LoadedModel> loadModel(const ModelRequest& request) {
     return weights.fail(model.error());
   }
   weights.end();
-  const std::int64_t mtpModules = (*model)->mtpModules();
-  if (mtpModules == 0) {
+  if (!(*model)->hasMtp()) {
     runtime::skipPhase(request.events, api::Phase::Mtp, rank, "the checkpoint has no MTP module");
   } else {
     runtime::PhaseScope mtp(request.events, api::Phase::Mtp, rank);
-    mtp.end(
-        fmt::format("{} module{}, read with the weights", mtpModules, mtpModules == 1 ? "" : "s"));
+    mtp.end("read with the weights");
   }
   LoadedModel loaded;
   loaded.backend = options.backend == model::Backend::Reference ? "reference" : "cpu";

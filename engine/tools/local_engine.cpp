@@ -12,6 +12,7 @@
 #include "engine/comm/solo_communicator.h"
 #include "engine/runtime/worker.h"
 #include "engine/tools/engine_options.h"
+#include "engine/tools/plan_cache.h"
 
 namespace tandem::tools {
 
@@ -86,8 +87,7 @@ Result<void> LocalEngine::bringUp(const ModelFactory& loadModel) {
   }
   model_ = std::move(*model);
   runtime::EngineCoreOptions options;
-  options.maxQueuedRequests = config_.maxQueuedRequests;
-  options.scheduler.prefillChunkTokens = config_.prefillChunkTokens;
+  options.scheduler = schedulerLimits(config_);
   Result<std::unique_ptr<runtime::EngineCore>> core =
       runtime::EngineCore::create(options, memory_, logger_, events_);
   if (!core) {
@@ -95,6 +95,13 @@ Result<void> LocalEngine::bringUp(const ModelFactory& loadModel) {
   }
   core_ = std::move(*core);
   runner_ = std::make_unique<runtime::LockstepRunner>(*model_.model, channel0_.get());
+  const Result<CachePlan> plan = planCache(config_, *model_.model, memory_, config_.ranks);
+  if (!plan) {
+    return plan.error();
+  }
+  if (const Result<void> made = runner_->createCache(plan->settings); !made) {
+    return made;
+  }
   api::EngineInfo info;
   info.modelName = folder_.name;
   info.contextTokens = config_.contextTokens;

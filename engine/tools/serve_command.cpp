@@ -24,6 +24,7 @@ int serveCommand(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--api-key-file", config.http.apiKeyFile, "file with the key clients must send");
   app.add_option("--control", config.controlSocket, "Unix socket for panel and tandemctl");
+  addCacheOptions(app, config);
   addLogOption(app, config);
   app.add_option("--max-queued", config.maxQueuedRequests, "requests that may wait")
       ->check(CLI::Range(1, 100000))

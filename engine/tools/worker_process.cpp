@@ -83,6 +83,7 @@ api::EngineConfig obey(api::EngineConfig config, const runtime::EpochHello& hell
   config.backend = hello.backend;
   config.contextTokens = hello.contextTokens;
   config.prefillChunkTokens = hello.prefillChunkTokens;
+  config.maxSequences = hello.maxSequences;
   config.threads = hello.threads > 0
                        ? hello.threads
                        : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));

@@ -70,9 +70,7 @@ struct FakeModelControl {
   Valve valve;                          // before each forward
   std::atomic<int> failAtForward{0};    // the n-th forward (from 1) fails; 0: none does
   std::atomic<int> refuseAtForward{0};  // as above, with OutOfRange
-  std::atomic<bool> outOfMemory{false};
   std::atomic<int> forwards{0};
-  std::atomic<int> openSequences{0};
   std::atomic<std::int64_t> largestChunk{0};
 };
 
@@ -86,27 +84,9 @@ inline TokenId fakeNextToken(const std::vector<TokenId>& history, std::int64_t v
   return static_cast<TokenId>((hash >> 20U) % static_cast<std::uint64_t>(vocabSize));
 }
 
-class FakeSequenceState final : public model::SequenceState {
- public:
-  explicit FakeSequenceState(FakeModelControl& control)
-      : control_(control) {
-    ++control_.openSequences;
-  }
-  ~FakeSequenceState() override { --control_.openSequences; }
-  FakeSequenceState(const FakeSequenceState&) = delete;
-  FakeSequenceState& operator=(const FakeSequenceState&) = delete;
-
-  [[nodiscard]] std::int64_t length() const override {
-    return static_cast<std::int64_t>(history.size());
-  }
-  [[nodiscard]] std::uint64_t bytes() const override { return 1000 + history.size(); }
-
-  std::vector<TokenId> history;
-
- private:
-  FakeModelControl& control_;
-};
-
+/// Keeps the tokens themselves as entries of its one layer, so that every answer depends on each
+/// block, copy and table being right. Guesses are right two times out of three.
+///
 /// With a communicator it also does one all-reduce per step, like a real model of two ranks.
 class FakeLanguageModel final : public model::LanguageModel {
  public:
@@ -123,15 +103,22 @@ class FakeLanguageModel final : public model::LanguageModel {
   [[nodiscard]] std::int64_t maxContextTokens() const override { return contextTokens_; }
   [[nodiscard]] std::uint64_t weightBytes() const override { return 4096; }
 
-  Result<std::unique_ptr<model::SequenceState>> newSequence(std::int64_t /*maxTokens*/) override {
-    if (control_.outOfMemory) {
-      return Error{ErrorCode::OutOfMemory, "no memory for a sequence", "Send shorter prompts."};
-    }
-    return std::unique_ptr<model::SequenceState>(std::make_unique<FakeSequenceState>(control_));
+  [[nodiscard]] bool hasMtp() const override { return true; }
+  [[nodiscard]] kvcache::CacheShape cacheShape(
+      const model::CacheSettings& settings) const override {
+    kvcache::CacheShape shape;
+    shape.ratios = {4};
+    shape.windowTokens = 1;
+    shape.entry = {kernels::EntryFormat::Float32, 4, 0};  // four tokens
+    shape.indexerKey = {kernels::EntryFormat::Float32, 4, 0};
+    shape.streamWidth = settings.mtp ? 1 : 0;
+    shape.maxDrafts = settings.maxDrafts;
+    return shape;
   }
 
-  Result<void> forward(std::span<const model::SequenceChunk> chunks,
-                       std::span<float> logits) override {
+  Result<void> forward(kvcache::KvCache& cache,
+                       std::span<const model::SequenceChunk> chunks,
+                       const model::StepResults& results) override {
     const int index = ++control_.forwards;
     control_.valve.pass();
     if (index == control_.failAtForward) {
@@ -146,23 +133,69 @@ class FakeLanguageModel final : public model::LanguageModel {
         return done;
       }
     }
-    std::fill(logits.begin(), logits.end(), 0.0F);
+    std::fill(results.logits.begin(), results.logits.end(), 0.0F);
+    std::span<float> logits = results.logits;
+    std::span<TokenId> drafts = results.drafts;
     for (const model::SequenceChunk& chunk : chunks) {
-      auto& history = static_cast<FakeSequenceState*>(chunk.state)->history;
-      const auto count = static_cast<std::int64_t>(chunk.tokens.size());
-      control_.largestChunk = std::max(control_.largestChunk.load(), count);
-      for (std::int64_t i = 0; i < count; ++i) {
-        history.push_back(chunk.tokens[static_cast<std::size_t>(i)]);
-        if (i >= count - chunk.logitRows) {
+      std::vector<TokenId> history = read(cache, chunk);
+      std::vector<TokenId> rows(chunk.tokens.begin(), chunk.tokens.end());
+      control_.largestChunk =
+          std::max(control_.largestChunk.load(), static_cast<std::int64_t>(rows.size()));
+      std::vector<TokenId> guessing = history;
+      guessing.insert(guessing.end(), rows.begin(), rows.end());
+      for (std::int64_t d = 0; d < chunk.drafts; ++d) {
+        const TokenId right = fakeNextToken(guessing, vocabSize_);
+        const TokenId guess =
+            (right + d) % 3 == 0 ? static_cast<TokenId>((right + 1) % vocabSize_) : right;
+        guessing.push_back(guess);
+        rows.push_back(guess);
+        drafts.front() = guess;
+        drafts = drafts.subspan(1);
+      }
+      const auto firstLogits =
+          static_cast<std::int64_t>(rows.size()) - chunk.logitRows - chunk.drafts;
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        history.push_back(rows[i]);
+        write(cache, chunk, chunk.position + static_cast<std::int64_t>(i), rows[i]);
+        if (static_cast<std::int64_t>(i) >= firstLogits) {
           logits[static_cast<std::size_t>(fakeNextToken(history, vocabSize_))] = 10.0F;
           logits = logits.subspan(static_cast<std::size_t>(vocabSize_));
         }
       }
+      carry(cache, chunk, rows);
     }
     return {};
   }
 
  private:
+  static float& place(kvcache::KvCache& cache,
+                      const model::SequenceChunk& chunk,
+                      std::int64_t position) {
+    const auto pages = cache.entries(0, chunk.blocks);
+    return reinterpret_cast<float*>(pages.entry(position / 4))[position % 4];
+  }
+  static void write(kvcache::KvCache& cache,
+                    const model::SequenceChunk& chunk,
+                    std::int64_t position,
+                    TokenId token) {
+    place(cache, chunk, position) = static_cast<float>(token);
+  }
+  static std::vector<TokenId> read(kvcache::KvCache& cache, const model::SequenceChunk& chunk) {
+    std::vector<TokenId> history;
+    for (std::int64_t p = 0; p < chunk.position; ++p) {
+      history.push_back(static_cast<TokenId>(place(cache, chunk, p)));
+    }
+    return history;
+  }
+  static void carry(kvcache::KvCache& cache,
+                    const model::SequenceChunk& chunk,
+                    const std::vector<TokenId>& rows) {
+    const std::size_t kept = chunk.drafts > 0 ? rows.size() : 1;
+    const std::size_t first = rows.size() - kept;
+    cache.carried(chunk.slot) = {chunk.position + static_cast<std::int64_t>(first),
+                                 {rows.begin() + static_cast<std::ptrdiff_t>(first), rows.end()}};
+  }
+
   FakeModelControl& control_;
   const std::int64_t vocabSize_;
   const std::int64_t contextTokens_;

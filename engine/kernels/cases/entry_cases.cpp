@@ -170,6 +170,7 @@ OperatorCase makeStore(std::uint64_t seed,
       }
     }
   };
+  made.answer = *x;
   made.allow = allowNothing;
   return made;
 }

@@ -173,6 +173,10 @@ std::span<const float> knownAnswer(OperatorId op) {
       };
       return kAnswer;
     }
+    case OperatorId::StoreEntries:
+    case OperatorId::StoreRing:
+    case OperatorId::StoreRawRing:
+      return {};  // what was stored is the answer
   }
   return {};
 }

@@ -57,35 +57,39 @@ int runRank1(const std::string& folder, std::uint16_t port, const comm::PeerSecr
 
 /// Logits of every step: a prompt in chunks of 16, then greedy decoding.
 Result<std::vector<float>> run(runtime::LockstepRunner& runner) {
-  const Result<runtime::SequenceSlot> slot = runner.openSequence(kPromptTokens + kSteps);
-  if (!slot) {
-    return slot.error();
+  constexpr std::array<kvcache::BlockId, 1> kBlocks{0};
+  static_assert(kPromptTokens + kSteps <= kvcache::kBlockTokens);
+  if (const Result<void> made = runner.createCache({.capacity = {.blocks = 1, .slots = 1}});
+      !made) {
+    return made.error();
   }
   std::vector<TokenId> pending;
   for (int i = 0; i < kPromptTokens; ++i) {
     pending.push_back(static_cast<TokenId>((i * 37 + 5) % runner.local().vocabSize()));
   }
   std::vector<float> all;
+  std::int64_t position = 0;
   for (int step = 0; step < kSteps; ++step) {
     while (!pending.empty()) {
       constexpr std::size_t kChunk = 16;
       const auto count = static_cast<std::ptrdiff_t>(std::min(kChunk, pending.size()));
-      const auto logits = runner.step(
-          {runtime::PlannedChunk{*slot, {pending.begin(), pending.begin() + count}, 1}});
-      if (!logits) {
-        return logits.error();
+      const runtime::StepChunk chunk{
+          .position = position,
+          .tokens = std::span(pending).first(static_cast<std::size_t>(count)),
+          .blocks = kBlocks,
+          .logitRows = 1};
+      const auto outcome = runner.step({}, {&chunk, 1});
+      if (!outcome) {
+        return outcome.error();
       }
+      position += count;
       pending.erase(pending.begin(), pending.begin() + count);
       if (pending.empty()) {
-        all.insert(all.end(), logits->begin(), logits->end());
+        all.insert(all.end(), outcome->logits.begin(), outcome->logits.end());
       }
     }
     const auto last = all.end() - static_cast<std::ptrdiff_t>(runner.local().vocabSize());
     pending = {static_cast<TokenId>(std::max_element(last, all.end()) - last)};
-  }
-  runner.closeSequence(*slot);
-  if (const Result<void> told = runner.flush(); !told) {
-    return told.error();
   }
   return all;
 }

@@ -106,15 +106,14 @@ class ModelTest : public QObject {
     auto cache = KvCache::create((*model)->cacheShape(settings), settings.capacity);
     QVERIFY(cache.ok());
     const std::array<std::int32_t, 2> blocks{1, 0};
-    const std::array<SequenceChunk, 2> chunks{
-        SequenceChunk{.slot = 1,
-                      .tokens = first,
-                      .blocks = std::span(blocks).first(1),
-                      .logitRows = 1},
-        SequenceChunk{.slot = 0,
-                      .tokens = second,
-                      .blocks = std::span(blocks).last(1),
-                      .logitRows = 1}};
+    const std::array<SequenceChunk, 2> chunks{SequenceChunk{.slot = 1,
+                                                            .tokens = first,
+                                                            .blocks = std::span(blocks).first(1),
+                                                            .logitRows = 1},
+                                              SequenceChunk{.slot = 0,
+                                                            .tokens = second,
+                                                            .blocks = std::span(blocks).last(1),
+                                                            .logitRows = 1}};
     std::vector<float> together(2 * vocab);
     QVERIFY((*model)->forward(**cache, chunks, {.logits = together}).ok());
     auto lone = LoneSequence::create(**model, 49);
@@ -135,9 +134,9 @@ class ModelTest : public QObject {
     for (const std::string prompt : {"p6", "p150"}) {
       const std::vector<std::int32_t> expected = golden->integers("exact." + prompt + ".greedy");
       std::vector<TokenId> feedNext = golden->integers(prompt + ".ids");
-      auto lone = LoneSequence::create(
-          **model,
-          static_cast<std::int64_t>(feedNext.size() + expected.size()));
+      auto lone =
+          LoneSequence::create(**model,
+                               static_cast<std::int64_t>(feedNext.size() + expected.size()));
       QVERIFY(lone.ok());
       std::vector<std::int32_t> got;
       std::vector<float> logits(static_cast<std::size_t>((*model)->vocabSize()));
@@ -222,9 +221,7 @@ class ModelTest : public QObject {
       const std::int64_t length = drafting->length();
       std::vector<float> rows((1 + static_cast<std::size_t>(drafts)) * vocab);
       std::vector<TokenId> guesses(static_cast<std::size_t>(drafts));
-      QVERIFY(drafting
-                  ->feedAndDraft(argMax(serial[at]), {.logits = rows, .drafts = guesses})
-                  .ok());
+      QVERIFY(drafting->feedAndDraft(argMax(serial[at]), {.logits = rows, .drafts = guesses}).ok());
       std::size_t committed = 0;
       for (bool right = true; right; ++committed) {
         const std::vector<float> row(
@@ -260,9 +257,7 @@ class ModelTest : public QObject {
     auto cache = KvCache::create((*model)->cacheShape(settings), settings.capacity);
     QVERIFY(cache.ok());
     const std::array<std::int32_t, 2> blocks{3, 2};
-    const SequenceChunk begin{.slot = 0,
-                              .tokens = std::span(tokens).first(256),
-                              .blocks = blocks};
+    const SequenceChunk begin{.slot = 0, .tokens = std::span(tokens).first(256), .blocks = blocks};
     QVERIFY((*model)->forward(**cache, {&begin, 1}, {}).ok());
     tandem::kvcache::CacheOperations operations;
     operations.saves.push_back({.slot = 0, .position = 256, .snapshot = 0});

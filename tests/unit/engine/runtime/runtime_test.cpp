@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Scheduler, engine core and worker on a fake model: order, stop rules, cancel, drain and loss.
+// Engine core, plans and worker on a fake model: order, stop rules, cancel, drain and loss.
 #include <poll.h>
 
 #include <chrono>
@@ -67,10 +67,21 @@ bool becomesReadable(int fd, std::chrono::milliseconds wait) {
   return ::poll(&entry, 1, static_cast<int>(wait.count())) == 1;
 }
 
+/// One request after the other, without drafts.
+EngineCoreOptions serially() {
+  EngineCoreOptions options;
+  options.scheduler.maxRunning = 1;
+  options.scheduler.maxDrafts = 0;
+  return options;
+}
+
 /// An engine on the fake model, with one rank or with two that are threads.
 class Rig {
  public:
-  explicit Rig(int ranks = 1, EngineCoreOptions options = {})
+  explicit Rig(int ranks = 1,
+               EngineCoreOptions options = serially(),
+               std::int64_t contextTokens = kContext,
+               std::int32_t blocks = 64)
       : memory(ranks) {
     options.statsInterval = 10ms;
     comm::Communicator* communicator = nullptr;
@@ -81,7 +92,7 @@ class Rig {
       channel0 = std::move((*made)[0]);
       channel1 = std::move((*made)[1]);
       workerModel =
-          std::make_unique<FakeLanguageModel>(workerControl, kVocab, kContext, ends[1].get());
+          std::make_unique<FakeLanguageModel>(workerControl, kVocab, contextTokens, ends[1].get());
       relay = *PeerRelay::create(*channel0, events, logger, memory);
       worker = std::async(std::launch::async, [this, end = std::move(ends[1])]() mutable {
         Worker follower(*channel1, *workerModel, workerLogger, 10ms);
@@ -94,12 +105,19 @@ class Rig {
         *workerOutcome = done;
       });
     }
-    model = std::make_unique<FakeLanguageModel>(control, kVocab, kContext, communicator);
+    model = std::make_unique<FakeLanguageModel>(control, kVocab, contextTokens, communicator);
     runner = std::make_unique<LockstepRunner>(*model, channel0.get());
+    model::CacheSettings settings;
+    settings.capacity = {blocks, options.scheduler.maxRunning, options.keepPrefixes ? 16 : 0};
+    settings.mtp = options.scheduler.maxDrafts > 0;
+    settings.maxDrafts = options.scheduler.maxDrafts;
+    if (const Result<void> made = runner->createCache(settings); !made) {
+      qFatal("%s", made.error().text().c_str());
+    }
     core = *EngineCore::create(options, memory, logger, events);
     api::EngineInfo info;
     info.modelName = "fake";
-    info.contextTokens = kContext;
+    info.contextTokens = contextTokens;
     info.vocabSize = kVocab;
     info.ranks = ranks;
     core->start(*runner, info, nullptr);
@@ -175,62 +193,7 @@ api::RequestOutput collect(api::OutputQueue& queue) {
   return all;
 }
 
-std::unique_ptr<Sequence> sequenceOf(const std::string& id, std::int64_t tokens) {
-  auto sequence = std::make_unique<Sequence>();
-  sequence->id = id;
-  sequence->tokens.assign(static_cast<std::size_t>(tokens), 1);
-  sequence->promptTokens = tokens;
-  return sequence;
-}
-
 }  // namespace
-
-class SchedulerTest : public QObject {
-  Q_OBJECT
-
- private slots:
-  void promptsAreCutIntoChunksAndOnlyTheLastSamples() {
-    Scheduler scheduler(SchedulerLimits{1, 4});
-    scheduler.add(sequenceOf("a", 10));
-    std::vector<std::pair<std::int64_t, bool>> seen;
-    while (seen.empty() || !seen.back().second) {
-      const SchedulerOutput step = scheduler.schedule();
-      QCOMPARE(step.chunks.size(), 1U);
-      step.chunks[0].sequence->fedTokens += step.chunks[0].count;
-      seen.emplace_back(step.chunks[0].count, step.chunks[0].samples);
-    }
-    QCOMPARE(seen, (std::vector<std::pair<std::int64_t, bool>>{{4, false}, {4, false}, {2, true}}));
-  }
-
-  void firstComeIsFirstServed() {
-    Scheduler scheduler(SchedulerLimits{1, 4});
-    scheduler.add(sequenceOf("a", 2));
-    scheduler.add(sequenceOf("b", 2));
-    QCOMPARE(scheduler.schedule().chunks.at(0).sequence->id, std::string("a"));
-    QCOMPARE(scheduler.running(), 1);
-    QCOMPARE(scheduler.waiting(), 1);
-    (void)scheduler.remove("a");
-    QCOMPARE(scheduler.schedule().chunks.at(0).sequence->id, std::string("b"));
-    (void)scheduler.remove("b");
-    QVERIFY(scheduler.schedule().chunks.empty());
-    QVERIFY(scheduler.empty());
-  }
-
-  void decodeStepsGoBeforePrefillChunksAndPromptsShareTheRoom() {
-    Scheduler scheduler(SchedulerLimits{3, 5});
-    scheduler.add(sequenceOf("prompt", 4));
-    scheduler.add(sequenceOf("answer", 1));
-    scheduler.add(sequenceOf("long", 9));
-    const SchedulerOutput step = scheduler.schedule();
-    QCOMPARE(step.chunks.size(), 3U);
-    QCOMPARE(step.chunks[0].sequence->id, std::string("answer"));
-    QCOMPARE(step.chunks[1].sequence->id, std::string("prompt"));
-    QCOMPARE(step.chunks[1].count, 4);
-    QVERIFY(step.chunks[1].samples);
-    QCOMPARE(step.chunks[2].count, 1);
-    QVERIFY(!step.chunks[2].samples);
-  }
-};
 
 class StepPlanTest : public QObject {
   Q_OBJECT
@@ -240,9 +203,8 @@ class StepPlanTest : public QObject {
     StepPlan plan;
     plan.epoch = 0x1122334455667788;
     plan.step = 9;
-    plan.closed = {3, 4};
-    plan.opened = {{5, 1000}};
-    plan.chunks = {{5, {1, 2, 129279}, 1}, {6, {7}, 0}};
+    plan.operations = {{{3, 128, 4}}, {{5, 6}, {7, 8}}, {{4, 2, 256}}};
+    plan.chunks = {{5, 1000, {1, 2, 129279}, 1, 0, 3, {40, 41}}, {6, 7, {7}, 1, 2, 0, {}}};
     const std::vector<std::byte> bytes = encode(plan);
     const Result<StepPlan> back = decodeStepPlan(bytes);
     QVERIFY(back.ok());
@@ -250,6 +212,17 @@ class StepPlanTest : public QObject {
     for (std::size_t cut = 0; cut < bytes.size(); ++cut) {
       QVERIFY(!decodeStepPlan(std::span(bytes).first(cut)).ok());
     }
+  }
+
+  void aDecodeStepOfSixSequencesIsUnderOneKibibyte() {
+    StepPlan plan;
+    for (int i = 0; i < 6; ++i) {
+      // Each has just begun a new block, and one a snapshot.
+      plan.chunks.push_back({i, 1 << 20, {129279}, 1, 3, 4096, {i}});
+    }
+    plan.operations.saves = {{1, 1 << 20, 7}};
+    const std::size_t bytes = encode(plan).size();
+    QVERIFY2(bytes <= 1024, qPrintable(QString::number(bytes)));
   }
 
   void randomBytesNeverMakeAPlanThatDoesNotEncodeToThem() {
@@ -265,7 +238,7 @@ class StepPlanTest : public QObject {
   }
 
   void reportsOfRankOneReadBack() {
-    const EpochHello hello{2, api::Numerics::Act, api::BackendChoice::Cpu, 3, 4096, 256, "abc"};
+    const EpochHello hello{2, api::Numerics::Act, api::BackendChoice::Cpu, 3, 4096, 256, 6, "abc"};
     QVERIFY(*decodeHello(encode(hello)) == hello);
     const api::PhaseEvent
         event{api::Phase::Weights, 1, api::PhaseEventKind::Progress, -5, 6, 7, 8, "layer 3"};
@@ -299,7 +272,7 @@ class EngineCoreTest : public QObject {
   void answersAreTheModelsOwnForEveryChunkSize() {
     QFETCH(int, chunk);
     QFETCH(int, ranks);
-    EngineCoreOptions options;
+    EngineCoreOptions options = serially();
     options.scheduler.prefillChunkTokens = chunk;
     Rig rig(ranks, options);
     const std::vector<TokenId> prompt{1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
@@ -331,7 +304,8 @@ class EngineCoreTest : public QObject {
 
   void aBatchGivesEveryRequestTheAnswerItGetsAlone() {
     EngineCoreOptions options;
-    options.scheduler = {4, 5};
+    options.scheduler.maxRunning = 4;
+    options.scheduler.prefillChunkTokens = 5;
     Rig rig(2, options);
     std::vector<std::shared_ptr<api::OutputQueue>> queues;
     for (int i = 0; i < 8; ++i) {
@@ -414,8 +388,8 @@ class EngineCoreTest : public QObject {
   }
 
   void aFullQueueRefusesUntilThereIsRoom() {
-    EngineCoreOptions options;
-    options.maxQueuedRequests = 2;
+    EngineCoreOptions options = serially();
+    options.scheduler.maxQueued = 2;
     Rig rig(1, options);
     rig.control.valve.close();
     std::vector<std::shared_ptr<api::OutputQueue>> queues;
@@ -477,8 +451,7 @@ class EngineCoreTest : public QObject {
         QVERIFY(!queues[static_cast<std::size_t>(i)]->pop().has_value());
       }
     }
-    QTRY_COMPARE(rig.control.openSequences.load(), 0);
-    QTRY_COMPARE(rig.workerControl.openSequences.load(), 0);
+    QTRY_COMPARE(rig.core->stats()->kvTokensUsed, 0);
   }
 
   void drainingFinishesWhatWasAcceptedAndTakesNothingNew() {
@@ -515,7 +488,6 @@ class EngineCoreTest : public QObject {
     QVERIFY(output.tokens.size() <= 1);
     QVERIFY(becomesReadable(rig.core->endedFd(), 5s));
     QCOMPARE(rig.core->state(), api::EngineState::Stopped);
-    QCOMPARE(rig.control.openSequences.load(), 0);
   }
 
   void aBrokenModelFailsEveryRequestAndTheEngine() {
@@ -545,14 +517,96 @@ class EngineCoreTest : public QObject {
     QCOMPARE(rig.core->state(), api::EngineState::Ready);
   }
 
-  void noMemoryForASequenceFailsOnlyThatRequest() {
-    Rig rig(2);
-    rig.control.outOfMemory = true;
-    const api::RequestOutput output = collect(**rig.core->submit(request("big", {1}, 10)));
-    QCOMPARE(output.finish, api::FinishReason::Failed);
-    QCOMPARE(output.error->code, ErrorCode::OutOfMemory);
-    rig.control.outOfMemory = false;
+  void aRequestThatTheWholeCacheCannotHoldIsRefusedWithBothNumbers() {
+    Rig rig(1, serially(), 2000, 4);  // 1,024 tokens
+    const auto queue = rig.core->submit(request("big", std::vector<TokenId>(900, 1), 500));
+    QVERIFY(!queue.ok());
+    QCOMPARE(queue.error().code, ErrorCode::OutOfRange);
+    QVERIFY2(queue.error().message.find("1400") != std::string::npos &&
+                 queue.error().message.find("1024") != std::string::npos,
+             queue.error().message.c_str());
     QCOMPARE(collect(**rig.core->submit(request("small", {2}, 5))).tokens, expectedAnswer({2}, 5));
+  }
+
+  void draftsChangeNothingButTheNumberOfSteps() {
+    EngineCoreOptions options;
+    options.scheduler.maxDrafts = 3;
+    Rig rig(2, options);
+    const std::vector<TokenId> prompt{1, 2, 3, 4, 5};
+    const api::RequestOutput output = collect(**rig.core->submit(request("r", prompt, 50)));
+    QCOMPARE(output.tokens, expectedAnswer(prompt, 50));
+    QCOMPARE(output.usage.completionTokens, 50);
+    QVERIFY2(rig.control.forwards < 45, qPrintable(QString::number(rig.control.forwards)));
+    QCOMPARE(rig.workerControl.forwards.load(), rig.control.forwards.load());
+  }
+
+  void aPromptThatContinuesAnAnswerFindsItInTheCache() {
+    EngineCoreOptions options;
+    Rig rig(2, options, 4000);
+    std::vector<TokenId> conversation;
+    for (int i = 0; i < 300; ++i) {
+      conversation.push_back(i % 49);
+    }
+    const api::RequestOutput first = collect(**rig.core->submit(request("1", conversation, 300)));
+    QCOMPARE(first.usage.cachedTokens, 0);
+    QCOMPARE(first.tokens, expectedAnswer(conversation, 300));
+    conversation.insert(conversation.end(), first.tokens.begin(), first.tokens.end());
+    conversation.insert(conversation.end(), {4, 5, 6});
+    const api::RequestOutput second = collect(**rig.core->submit(request("2", conversation, 20)));
+    QCOMPARE(second.usage.cachedTokens, 512);  // 599 tokens were in the cache
+    QCOMPARE(second.tokens, expectedAnswer(conversation, 20));
+  }
+
+  void anyMixOfRequestsGivesEachTheAnswerItGetsAlone_data() {
+    QTest::addColumn<int>("ranks");
+    QTest::addColumn<int>("blocks");
+    QTest::newRow("one rank, room for all") << 1 << 64;
+    QTest::newRow("two ranks, room for all") << 2 << 64;
+    QTest::newRow("two ranks, too few blocks for all") << 2 << 9;
+  }
+  void anyMixOfRequestsGivesEachTheAnswerItGetsAlone() {
+    QFETCH(int, ranks);
+    QFETCH(int, blocks);
+    EngineCoreOptions options;
+    options.scheduler.maxRunning = 4;
+    options.scheduler.maxQueued = 1000;
+    options.scheduler.prefillChunkTokens = 100;
+    Rig rig(ranks, options, 2000, blocks);
+    std::mt19937 random(7);
+    std::vector<std::vector<TokenId>> prompts;
+    std::vector<std::int64_t> lengths;
+    std::vector<std::shared_ptr<api::OutputQueue>> queues;
+    std::set<int> cancelled;
+    for (int i = 0; i < 120; ++i) {
+      // Half of them continue an earlier prompt, so that prefixes are found and blocks shared.
+      std::vector<TokenId> prompt;
+      if (i > 0 && random() % 2 == 0) {
+        prompt = prompts[random() % prompts.size()];
+        prompt.resize(1 + random() % prompt.size());
+      }
+      const std::size_t more = 1 + random() % 400;
+      for (std::size_t t = 0; t < more && prompt.size() < 900; ++t) {
+        prompt.push_back(static_cast<TokenId>(random() % kVocab));
+      }
+      const auto length = static_cast<std::int64_t>(1 + random() % 200);
+      queues.push_back(*rig.core->submit(request(std::to_string(i), prompt, length)));
+      prompts.push_back(std::move(prompt));
+      lengths.push_back(length);
+      if (random() % 10 == 0) {
+        cancelled.insert(i);
+        rig.core->cancel(std::to_string(i));
+      }
+    }
+    for (std::size_t i = 0; i < queues.size(); ++i) {
+      const api::RequestOutput output = collect(*queues[i]);
+      if (cancelled.contains(static_cast<int>(i))) {
+        continue;
+      }
+      QCOMPARE(output.finish, api::FinishReason::Length);
+      QCOMPARE(output.tokens, expectedAnswer(prompts[i], static_cast<std::size_t>(lengths[i])));
+    }
+    QTRY_COMPARE(rig.core->stats()->kvTokensUsed, 0);
+    QCOMPARE(rig.core->state(), api::EngineState::Ready);
   }
 
   void aWorkerThatBreaksFailsTheEngineWithItsReason() {
@@ -720,7 +774,6 @@ class RelayTest : public QObject {
 int main(int argc, char** argv) {
   int failed = 0;
   const auto run = [&](auto&& test) { failed += QTest::qExec(&test, argc, argv); };
-  run(SchedulerTest());
   run(StepPlanTest());
   run(EngineCoreTest());
   run(RelayTest());

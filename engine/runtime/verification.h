@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Draws the next tokens of a sequence from the rows of one step, up to the first wrong guess.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "engine/api/request_output.h"
+#include "engine/base/result.h"
+#include "engine/base/token_id.h"
+#include "engine/runtime/sampler.h"
+#include "engine/runtime/sequence.h"
+
+namespace tandem::runtime {
+
+struct DrawnTokens {
+  std::vector<TokenId> tokens;              // the stop token is not among them
+  std::optional<api::FinishReason> finish;  // the sequence ends with these
+  std::optional<Error> error;               // when finish is Failed
+};
+
+/// Row j is behind the newest token and the first j guesses. It counts as long as the guesses
+/// before it are what was drawn: so each token is drawn from the logits, and with the random
+/// number, that it has without any guess. That is exact for every way of sampling, and for a guess
+/// that is the likeliest token accepts as often as rejection sampling: with the probability of the
+/// token.
+///
+/// logits  [1 + guesses, vocabSize]
+DrawnTokens drawTokens(Sampler& sampler,
+                       const Sequence& sequence,
+                       std::span<const float> logits,
+                       std::span<const TokenId> guesses);
+
+}  // namespace tandem::runtime

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "engine/tools/plan_cache.h"
+
+#include <algorithm>
+#include <cstdint>
+
+#include "engine/kvcache/cache_layout.h"
+#include "engine/runtime/cache_budget.h"
+#include "engine/runtime/memory_probe.h"
+
+namespace tandem::tools {
+
+namespace {
+
+constexpr double kGib = static_cast<double>(std::uint64_t{1} << 30U);
+
+Result<std::uint64_t> budgetOf(const api::EngineConfig& config,
+                               const runtime::MemoryBoard& board,
+                               int ranksHere) {
+  if (config.kvGib > 0) {
+    return static_cast<std::uint64_t>(config.kvGib * kGib);
+  }
+  api::RankMemory own;
+  runtime::readMemory(own);
+  if (own.hostAvailableBytes == 0) {
+    return Error{ErrorCode::Unavailable,
+                 "this host's free memory is unknown (/proc/meminfo cannot be read)",
+                 "Say how much the KV cache may take with --kv-gib."};
+  }
+  std::uint64_t budget =
+      runtime::cacheBudget({own.hostTotalBytes, own.hostAvailableBytes, ranksHere},
+                           config.memoryUtilization);
+  for (const api::RankMemory& rank : board.read()) {
+    const bool elsewhere = rank.rank != 0 && ranksHere == 1 && rank.hostAvailableBytes > 0;
+    if (elsewhere) {
+      budget = std::min(budget,
+                        runtime::cacheBudget({rank.hostTotalBytes, rank.hostAvailableBytes, 1},
+                                             config.memoryUtilization));
+    }
+  }
+  return budget;
+}
+
+}  // namespace
+
+Result<CachePlan> planCache(const api::EngineConfig& config,
+                            const model::LanguageModel& model,
+                            const runtime::MemoryBoard& board,
+                            int ranksHere) {
+  CachePlan plan;
+  plan.settings.mtp = config.speculative && model.hasMtp();
+  plan.settings.maxDrafts = plan.settings.mtp ? config.maxDrafts : 0;
+  const kvcache::CacheLayout layout(model.cacheShape(plan.settings));
+  const Result<std::uint64_t> budget = budgetOf(config, board, ranksHere);
+  if (!budget) {
+    return budget.error();
+  }
+  const Result<kvcache::CacheCapacity> capacity =
+      runtime::planCapacity(*budget,
+                            layout,
+                            {config.maxSequences, config.contextTokens, config.prefixCache});
+  if (!capacity) {
+    return capacity.error();
+  }
+  plan.settings.capacity = *capacity;
+  plan.description = runtime::describeCapacity(*capacity, layout, config.contextTokens);
+  return plan;
+}
+
+runtime::SchedulerLimits schedulerLimits(const api::EngineConfig& config) {
+  runtime::SchedulerLimits limits;
+  limits.maxRunning = config.maxSequences;
+  limits.maxQueued = config.maxQueuedRequests;
+  limits.prefillChunkTokens = config.prefillChunkTokens;
+  limits.maxDrafts = config.speculative ? config.maxDrafts : 0;
+  return limits;
+}
+
+}  // namespace tandem::tools
