@@ -70,8 +70,11 @@ class KvCacheManager {
   /// Resuming can take more room than beginning anew (a block to copy from and one to copy to):
   /// then it resumes earlier, or begins anew, rather than not at all.
   ///
-  /// tokens      at least one
-  /// boundaries  positions where messages begin: good places to resume (ascending, may be empty)
+  /// tokens         at least one
+  /// boundaries     positions where messages begin: good places to resume (ascending, may be empty)
+  /// reserveTokens  at least what its first step will need: until that has its plan, no block that
+  ///                the sequence resumes from can be had, and reserve() may refuse what it grants
+  ///                later
   [[nodiscard]] std::optional<SequenceKv> admit(std::span<const TokenId> tokens,
                                                 std::span<const std::int64_t> boundaries,
                                                 std::int64_t reserveTokens);
@@ -130,6 +133,7 @@ class KvCacheManager {
   };
 
   [[nodiscard]] std::optional<Start> chooseStart(std::span<const PrefixNode> path,
+                                                 std::int64_t promptTokens,
                                                  std::int64_t reserveTokens) const;
   void resume(SequenceKv& kv, std::span<const PrefixNode> path);
   void endResuming(const Resuming& resuming);

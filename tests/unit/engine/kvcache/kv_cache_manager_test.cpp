@@ -377,6 +377,18 @@ class KvCacheManagerTest : public QObject {
     VERIFY_MEMORY(other);
   }
 
+  void aSequenceAloneGetsThroughItsFirstStep() {
+    // Resumed at 384 it would hold the block it copies until its plan, and want three others.
+    CacheRig rig({3, 1, 4});
+    rig.complete(text(384), 384);
+    std::optional<Run> run = rig.admit(text(760), {}, {}, 400);
+    QVERIFY(run);
+    QVERIFY(rig.prepare(*run, 760));
+    rig.runTo(*run);
+    QCOMPARE(run->kv.committed, 760);
+    VERIFY_MEMORY(rig);
+  }
+
   void theSnapshotsOfRunningAnswersAreNotTaken() {
     CacheRig rig({16, 4, 2});
     std::optional<Run> one = rig.admit(text(400, 1000), 100);

@@ -74,6 +74,12 @@ class Crowd {
   [[nodiscard]] const Counts& counts() const { return counts_; }
 
  private:
+  void fail(const char* problem) {
+    if (problem_.empty()) {
+      problem_ = problem;
+    }
+  }
+
   int below(int end) { return std::uniform_int_distribution<int>(0, end - 1)(random_); }
 
   void arriveOrLeave() {
@@ -134,15 +140,15 @@ class Crowd {
       const KvUsage after = rig_.manager.usage();
       if (after.freeBlocks != before.freeBlocks || after.prefixBlocks != before.prefixBlocks ||
           after.usedSnapshots != before.usedSnapshots) {
-        problem_ = "an admission that failed changed something";
+        fail("an admission that failed changed something");
       }
       if (running_.empty()) {
-        problem_ = "a sequence was not admitted though nobody runs";
+        fail("a sequence was not admitted though nobody runs");
       }
       return;
     }
     if (run->kv.cachedTokens > found) {
-      problem_ = "admitted with more than match() found";
+      fail("admitted with more than match() found");
     }
     counts_.hits += run->kv.cachedTokens > 0 ? 1 : 0;
     counts_.halfBlockHits += run->kv.cachedTokens % kBlockTokens != 0 ? 1 : 0;
@@ -184,7 +190,7 @@ class Crowd {
         counts_.rejectedDrafts += rejected;
         stepping.push_back(i++);
       } else if (running_.size() == 1) {
-        problem_ = "the only sequence does not get its blocks";
+        fail("the only sequence does not get its blocks");
         return;
       } else {
         preempt(running_.size() - 1);  // the youngest; this one, if it is
@@ -218,12 +224,12 @@ class Crowd {
     const KvUsage usage = rig_.manager.usage();
     if (usage.liveBlocks != static_cast<std::int32_t>(live.size()) ||
         usage.liveBlocks + usage.prefixBlocks + usage.freeBlocks != usage.blocks) {
-      problem_ = "the blocks do not add up";
+      fail("the blocks do not add up");
     }
     if (slots.size() != running_.size() ||
         rig_.manager.freeSlots() + static_cast<std::int32_t>(slots.size()) !=
             rig_.manager.capacity().slots) {
-      problem_ = "the slots do not add up";
+      fail("the slots do not add up");
     }
   }
 
