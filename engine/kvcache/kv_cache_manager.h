@@ -47,8 +47,8 @@ struct KvUsage {
   std::int64_t hitTokens = 0;      // of those, found
 };
 
-/// What it decides is carried out by every rank with the next plan: takeOperations(). All calls are
-/// made between steps: none while a plan that was sent has not been committed. Rank 0, engine
+/// What it decides is carried out by every rank with the next plan: takeOperations(). A sequence
+/// whose step is under way is committed before anything else is done with it. Rank 0, engine
 /// thread; nothing here touches memory of the model.
 ///
 /// Until the operations are taken, nothing that they read is given to anybody else, and what became

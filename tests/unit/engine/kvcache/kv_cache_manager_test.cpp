@@ -425,6 +425,25 @@ class KvCacheManagerTest : public QObject {
     VERIFY_MEMORY(rig);
   }
 
+  void aSnapshotOfItsOwnIsGivenBackWhenAPrefixReachesFurther() {
+    CacheRig rig({16, 2, 8});
+    const Tokens tokens = text(900);
+    std::optional<Run> again = rig.admit(tokens, 700);
+    QVERIFY(rig.step(*again, 200));
+    again->promptTokens = 200;  // the rest is an answer that was preempted
+    QVERIFY(rig.step(*again, 56));
+    QCOMPARE(rig.manager.usage().usedSnapshots, 1);
+    QVERIFY(again->kv.newest);
+    rig.complete(tokens, 700);  // somebody else is faster: 512 from its answer, 640 wanted
+    const std::int32_t used = rig.manager.usage().usedSnapshots;
+    QVERIFY(rig.step(*again, 640 - 256));
+    QVERIFY(!again->kv.newest);
+    QCOMPARE(rig.manager.usage().usedSnapshots, used - 1);
+    rig.release(*again);
+    VERIFY_MEMORY(rig);
+    QVERIFY(nothingInUse(rig.manager));
+  }
+
   void messagesOfALongPromptCanAllBeResumedFrom() {
     CacheRig rig({64, 2, 32});
     const Tokens tokens = text(9000);
