@@ -25,7 +25,7 @@ inline constexpr std::int64_t kSnapshotAlignment = 128;
 /// How many of each a cache has, on every rank.
 struct CacheCapacity {
   std::int32_t blocks = 0;
-  std::int32_t slots = 0;
+  std::int32_t sequences = 0;  // that run at the same time: slots
   std::int32_t snapshots = 0;
 
   friend bool operator==(const CacheCapacity&, const CacheCapacity&) = default;

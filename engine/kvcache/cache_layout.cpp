@@ -31,8 +31,7 @@ CacheLayout::CacheLayout(const CacheShape& shape)
     layer.keptWindow = place(snapshotBytes_, bytesOf(shape_.windowTokens, shape_.entry.bytes()));
     if (ratio != 0) {
       layer.entriesPerBlock = kBlockTokens / ratio;
-      layer.entries =
-          place(blockBytes_, bytesOf(layer.entriesPerBlock, shape_.entry.bytes()));
+      layer.entries = place(blockBytes_, bytesOf(layer.entriesPerBlock, shape_.entry.bytes()));
       layer.compressor = placeCompressor(ratio, shape_.entry.dim);
     }
     if (ratio == kOverlappingRatio) {
@@ -42,8 +41,7 @@ CacheLayout::CacheLayout(const CacheShape& shape)
     }
     layers_.push_back(layer);
   }
-  carriedStreams_ = place(slotBytes_,
-                          bytesOf(carriedRows() * shape_.streamWidth, sizeof(float)));
+  carriedStreams_ = place(slotBytes_, bytesOf(carriedRows() * shape_.streamWidth, sizeof(float)));
   keptStream_ = place(snapshotBytes_, bytesOf(shape_.streamWidth, sizeof(float)));
 }
 

@@ -34,12 +34,12 @@ struct CompressorPlace {
 
 struct LayerPlace {
   int ratio = 0;
-  std::size_t window = 0;           // in a slot
-  std::size_t keptWindow = 0;       // in a snapshot
+  std::size_t window = 0;      // in a slot
+  std::size_t keptWindow = 0;  // in a snapshot
   std::int64_t entriesPerBlock = 0;
-  std::size_t entries = 0;          // in a block
-  std::size_t indexerKeys = 0;      // in a block; ratio 4 only
-  CompressorPlace compressor;       // ratio != 0
+  std::size_t entries = 0;            // in a block
+  std::size_t indexerKeys = 0;        // in a block; ratio 4 only
+  CompressorPlace compressor;         // ratio != 0
   CompressorPlace indexerCompressor;  // ratio 4 only
 };
 
@@ -60,7 +60,7 @@ class CacheLayout {
 
   /// Rows of streams that a slot carries from one step to the next.
   [[nodiscard]] std::int64_t carriedRows() const { return shape_.maxDrafts + 1; }
-  [[nodiscard]] std::size_t carriedStreams() const { return carriedStreams_; }      // in a slot
+  [[nodiscard]] std::size_t carriedStreams() const { return carriedStreams_; }  // in a slot
   [[nodiscard]] std::size_t keptStream() const { return keptStream_; }  // in a snapshot: one row
 
   /// What one more token costs on this rank, on average.

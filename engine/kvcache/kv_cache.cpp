@@ -14,7 +14,11 @@ namespace {
 
 /// Rows position - count … position - 1 of a ring, the oldest first.
 template <typename Row>
-void copyNewest(std::byte* to, std::int64_t position, std::int64_t count, std::size_t bytes, Row row) {
+void copyNewest(std::byte* to,
+                std::int64_t position,
+                std::int64_t count,
+                std::size_t bytes,
+                Row row) {
   for (std::int64_t p = std::max<std::int64_t>(0, position - count); p < position; ++p) {
     std::memcpy(to, row(p), bytes);
     to += bytes;
@@ -30,8 +34,10 @@ void KvCache::Free::operator()(std::byte* memory) const {
 Result<std::unique_ptr<KvCache>> KvCache::create(const CacheShape& shape,
                                                  const CacheCapacity& capacity) {
   std::unique_ptr<KvCache> cache(new KvCache(shape, capacity));
-  cache->memory_.reset(static_cast<std::byte*>(::operator new[](
-      cache->memoryBytes_, std::align_val_t(CacheLayout::kAlignment), std::nothrow)));
+  cache->memory_.reset(
+      static_cast<std::byte*>(::operator new[](cache->memoryBytes_,
+                                               std::align_val_t(CacheLayout::kAlignment),
+                                               std::nothrow)));
   if (cache->memory_ == nullptr) {
     return Error{ErrorCode::OutOfMemory,
                  fmt::format("no {:.1f} MiB for the KV cache ({} blocks of {} tokens, {} slots, {} "
@@ -39,7 +45,7 @@ Result<std::unique_ptr<KvCache>> KvCache::create(const CacheShape& shape,
                              static_cast<double>(cache->memoryBytes_) / (1 << 20),
                              capacity.blocks,
                              kBlockTokens,
-                             capacity.slots,
+                             capacity.sequences,
                              capacity.snapshots),
                  "Give the cache less (--kv-gib), or close other programs."};
   }
@@ -47,16 +53,16 @@ Result<std::unique_ptr<KvCache>> KvCache::create(const CacheShape& shape,
   cache->slots_ =
       cache->blocks_ + static_cast<std::size_t>(capacity.blocks) * cache->layout_.blockBytes();
   cache->snapshots_ =
-      cache->slots_ + static_cast<std::size_t>(capacity.slots) * cache->layout_.slotBytes();
+      cache->slots_ + static_cast<std::size_t>(capacity.sequences) * cache->layout_.slotBytes();
   return cache;
 }
 
 KvCache::KvCache(const CacheShape& shape, const CacheCapacity& capacity)
     : layout_(shape),
       capacity_(capacity),
-      carried_(static_cast<std::size_t>(capacity.slots)) {
+      carried_(static_cast<std::size_t>(capacity.sequences)) {
   memoryBytes_ = static_cast<std::uint64_t>(capacity.blocks) * layout_.blockBytes() +
-                 static_cast<std::uint64_t>(capacity.slots) * layout_.slotBytes() +
+                 static_cast<std::uint64_t>(capacity.sequences) * layout_.slotBytes() +
                  static_cast<std::uint64_t>(capacity.snapshots) * layout_.snapshotBytes();
 }
 
@@ -90,8 +96,7 @@ kernels::EntryRing<std::byte> KvCache::window(std::int64_t layer, SlotId slot) c
 }
 
 KvCache::RawRings KvCache::compressorRings(std::int64_t layer, SlotId slot) const {
-  const CompressorPlace& place =
-      layout_.layers()[static_cast<std::size_t>(layer)].compressor;
+  const CompressorPlace& place = layout_.layers()[static_cast<std::size_t>(layer)].compressor;
   return {rawRing(slot, place, place.kv), rawRing(slot, place, place.score)};
 }
 
@@ -153,7 +158,7 @@ Result<void> KvCache::check(const CacheOperations& operations) const {
                  "Restart the engine; if it happens again, report both ranks' logs."};
   };
   for (const SnapshotSave& save : operations.saves) {
-    if (!within(save.slot, capacity_.slots) || !within(save.snapshot, capacity_.snapshots) ||
+    if (!within(save.slot, capacity_.sequences) || !within(save.snapshot, capacity_.snapshots) ||
         save.position < 1 || save.position % kSnapshotAlignment != 0) {
       return wrong(fmt::format("cannot keep slot {} at {} tokens as snapshot {}",
                                save.slot,
@@ -173,14 +178,12 @@ Result<void> KvCache::check(const CacheOperations& operations) const {
   }
   for (const BlockCopy& copy : operations.copies) {
     if (!within(copy.from, capacity_.blocks) || !within(copy.to, capacity_.blocks)) {
-      return wrong(fmt::format("cannot copy block {} to {} of {}",
-                               copy.from,
-                               copy.to,
-                               capacity_.blocks));
+      return wrong(
+          fmt::format("cannot copy block {} to {} of {}", copy.from, copy.to, capacity_.blocks));
     }
   }
   for (const SnapshotRestore& restore : operations.restores) {
-    if (!within(restore.slot, capacity_.slots) ||
+    if (!within(restore.slot, capacity_.sequences) ||
         !within(restore.snapshot, capacity_.snapshots) || restore.position < 1) {
       return wrong(fmt::format("cannot restore snapshot {} of {} tokens to slot {}",
                                restore.snapshot,
@@ -225,16 +228,14 @@ void KvCache::save(const SnapshotSave& order) {
 void KvCache::restore(const SnapshotRestore& order) {
   const std::byte* const kept = snapshotBytes(order.snapshot).data();
   const auto entryBytes = static_cast<std::size_t>(layout_.shape().entry.bytes());
-  const auto bringBack = [&](const std::byte* from,
-                             std::int64_t count,
-                             std::size_t bytes,
-                             const auto& row) {
-    for (std::int64_t p = std::max<std::int64_t>(0, order.position - count); p < order.position;
-         ++p) {
-      std::memcpy(row(p), from, bytes);
-      from += bytes;
-    }
-  };
+  const auto bringBack =
+      [&](const std::byte* from, std::int64_t count, std::size_t bytes, const auto& row) {
+        for (std::int64_t p = std::max<std::int64_t>(0, order.position - count); p < order.position;
+             ++p) {
+          std::memcpy(row(p), from, bytes);
+          from += bytes;
+        }
+      };
   for (std::size_t i = 0; i < layout_.layers().size(); ++i) {
     const LayerPlace& place = layout_.layers()[i];
     const kernels::EntryRing<std::byte> ring = window(static_cast<std::int64_t>(i), order.slot);

@@ -22,8 +22,8 @@ namespace tandem::kvcache {
 /// The rows of a slot's last step that its next one may need: the streams that left the last layer,
 /// for the MTP module, and which tokens they stand for.
 struct CarriedRows {
-  std::int64_t position = 0;     // of the first row
-  std::vector<TokenId> tokens;   // one a row; empty: none
+  std::int64_t position = 0;    // of the first row
+  std::vector<TokenId> tokens;  // one a row; empty: none
 };
 
 /// Knows no lengths: which positions count is in each step's chunks. Engine thread of its rank.

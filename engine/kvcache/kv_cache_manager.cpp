@@ -29,7 +29,7 @@ KvCacheManager::KvCacheManager(const CacheCapacity& capacity,
       keepPrefixes_(keepPrefixes && capacity.snapshots > 0),
       maxDrafts_(maxDrafts),
       blocks_(capacity.blocks),
-      slots_(capacity.slots),
+      slots_(capacity.sequences),
       snapshots_(capacity.snapshots),
       prefixes_(blocks_) {
   assert(maxDrafts >= 0 && maxDrafts < kSnapshotAlignment);

@@ -300,7 +300,7 @@ Result<LayerTrace> DeepseekV4::forwardLayer(std::int64_t layer,
       (static_cast<std::int64_t>(tokens.size()) + kvcache::kBlockTokens - 1) /
       kvcache::kBlockTokens);
   Result<std::unique_ptr<kvcache::KvCache>> cache =
-      kvcache::KvCache::create(cacheShape({}), {.blocks = blockCount, .slots = 1});
+      kvcache::KvCache::create(cacheShape({}), {.blocks = blockCount, .sequences = 1});
   if (!cache) {
     return cache.error();
   }

@@ -22,7 +22,7 @@ Result<LoneSequence> LoneSequence::create(LanguageModel& model,
   CacheSettings settings;
   settings.capacity.blocks = static_cast<std::int32_t>((maxTokens + kvcache::kBlockTokens - 1) /
                                                        kvcache::kBlockTokens);
-  settings.capacity.slots = 1;
+  settings.capacity.sequences = 1;
   settings.mtp = mtp;
   settings.maxDrafts = maxDrafts;
   Result<std::unique_ptr<kvcache::KvCache>> cache =

@@ -41,13 +41,14 @@ Result<kvcache::CacheCapacity> planCapacity(std::uint64_t budgetBytes,
                                             const kvcache::CacheLayout& layout,
                                             const CacheNeeds& needs) {
   const std::int64_t fullBlocks = blocksFor(needs.contextTokens);
-  const std::uint64_t slotBytes = static_cast<std::uint64_t>(needs.slots) * layout.slotBytes();
+  const std::uint64_t slotBytes = static_cast<std::uint64_t>(needs.sequences) * layout.slotBytes();
   const std::uint64_t rest = budgetBytes > slotBytes ? budgetBytes - slotBytes : 0;
   kvcache::CacheCapacity capacity;
-  capacity.slots = needs.slots;
+  capacity.sequences = needs.sequences;
   std::uint64_t snapshotBytes = 0;
   if (needs.keepPrefixes) {
-    const std::int64_t useful = kSpare * needs.slots * (needs.contextTokens / kSnapshotTokens + 4);
+    const std::int64_t useful =
+        kSpare * needs.sequences * (needs.contextTokens / kSnapshotTokens + 4);
     const std::uint64_t bought = rest / kSnapshotShare / layout.snapshotBytes();
     capacity.snapshots = static_cast<std::int32_t>(
         std::min<std::uint64_t>(bought, static_cast<std::uint64_t>(useful)));
@@ -55,7 +56,7 @@ Result<kvcache::CacheCapacity> planCapacity(std::uint64_t budgetBytes,
   }
   const std::uint64_t bought =
       (rest - snapshotBytes) / std::max<std::size_t>(layout.blockBytes(), 1);
-  const std::int64_t useful = kSpare * needs.slots * fullBlocks;
+  const std::int64_t useful = kSpare * needs.sequences * fullBlocks;
   capacity.blocks = static_cast<std::int32_t>(
       std::min<std::uint64_t>(bought, static_cast<std::uint64_t>(useful)));
   if (capacity.blocks < fullBlocks) {
@@ -78,7 +79,7 @@ std::string describeCapacity(const kvcache::CacheCapacity& capacity,
   const std::int64_t tokens = std::int64_t{capacity.blocks} * kvcache::kBlockTokens;
   const std::uint64_t bytes =
       static_cast<std::uint64_t>(capacity.blocks) * layout.blockBytes() +
-      static_cast<std::uint64_t>(capacity.slots) * layout.slotBytes() +
+      static_cast<std::uint64_t>(capacity.sequences) * layout.slotBytes() +
       static_cast<std::uint64_t>(capacity.snapshots) * layout.snapshotBytes();
   return fmt::format(
       "{} tokens in {:.2f} GiB ({:.0f} bytes a token): room for {:.1f} requests of "
@@ -88,7 +89,7 @@ std::string describeCapacity(const kvcache::CacheCapacity& capacity,
       layout.bytesPerToken(),
       static_cast<double>(tokens) / static_cast<double>(contextTokens),
       contextTokens,
-      capacity.slots);
+      capacity.sequences);
 }
 
 }  // namespace tandem::runtime

@@ -25,7 +25,7 @@ struct HostMemory {
 [[nodiscard]] std::uint64_t cacheBudget(const HostMemory& memory, double utilization);
 
 struct CacheNeeds {
-  int slots = 1;                   // sequences at the same time
+  int sequences = 1;               // sequences at the same time
   std::int64_t contextTokens = 0;  // of the longest sequence, drafts included
   bool keepPrefixes = true;
 };

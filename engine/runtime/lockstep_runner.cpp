@@ -19,7 +19,7 @@ Result<void> LockstepRunner::createCache(const model::CacheSettings& settings) {
     return created;
   }
   settings_ = settings;
-  toldTables_.assign(static_cast<std::size_t>(settings.capacity.slots), {});
+  toldTables_.assign(static_cast<std::size_t>(settings.capacity.sequences), {});
   return peer_ != nullptr ? peer_->send(peer_message::kCache, encode(settings)) : Result<void>();
 }
 

@@ -26,7 +26,7 @@ Result<void> ModelRunner::createCache(const model::CacheSettings& settings) {
     return cache.error();
   }
   cache_ = *std::move(cache);
-  tables_.assign(static_cast<std::size_t>(settings.capacity.slots), {});
+  tables_.assign(static_cast<std::size_t>(settings.capacity.sequences), {});
   return {};
 }
 

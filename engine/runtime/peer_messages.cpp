@@ -148,7 +148,7 @@ Result<api::RankMemory> decodeMemory(std::span<const std::byte> bytes) {
 std::vector<std::byte> encode(const model::CacheSettings& settings) {
   ByteWriter writer;
   writer.number(settings.capacity.blocks);
-  writer.number(settings.capacity.slots);
+  writer.number(settings.capacity.sequences);
   writer.number(settings.capacity.snapshots);
   writer.number(static_cast<std::uint8_t>(settings.mtp ? 1 : 0));
   writer.number(settings.maxDrafts);
@@ -159,12 +159,12 @@ Result<model::CacheSettings> decodeCacheSettings(std::span<const std::byte> byte
   ByteReader reader(bytes);
   model::CacheSettings settings;
   settings.capacity.blocks = reader.number<std::int32_t>();
-  settings.capacity.slots = reader.number<std::int32_t>();
+  settings.capacity.sequences = reader.number<std::int32_t>();
   settings.capacity.snapshots = reader.number<std::int32_t>();
   const auto mtp = reader.number<std::uint8_t>();
   settings.mtp = mtp == 1;
   settings.maxDrafts = reader.number<std::int64_t>();
-  const bool valid = settings.capacity.blocks >= 0 && settings.capacity.slots >= 0 &&
+  const bool valid = settings.capacity.blocks >= 0 && settings.capacity.sequences >= 0 &&
                      settings.capacity.snapshots >= 0 && mtp <= 1 && settings.maxDrafts >= 0;
   return finished(reader, valid, "cache", settings);
 }

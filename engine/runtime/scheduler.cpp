@@ -40,7 +40,7 @@ bool isAnswer(const Sequence& sequence) {
 }
 
 SchedulerLimits withinCache(SchedulerLimits limits, const kvcache::CacheCapacity& capacity) {
-  limits.maxRunning = std::min(limits.maxRunning, static_cast<int>(capacity.slots));
+  limits.maxRunning = std::min(limits.maxRunning, static_cast<int>(capacity.sequences));
   limits.prefillChunkTokens = std::max(limits.prefillChunkTokens, 1);
   return limits;
 }

@@ -59,7 +59,7 @@ int runRank1(const std::string& folder, std::uint16_t port, const comm::PeerSecr
 Result<std::vector<float>> run(runtime::LockstepRunner& runner) {
   constexpr std::array<kvcache::BlockId, 1> kBlocks{0};
   static_assert(kPromptTokens + kSteps <= kvcache::kBlockTokens);
-  if (const Result<void> made = runner.createCache({.capacity = {.blocks = 1, .slots = 1}});
+  if (const Result<void> made = runner.createCache({.capacity = {.blocks = 1, .sequences = 1}});
       !made) {
     return made.error();
   }

@@ -31,7 +31,7 @@ std::vector<Operation> shuffled(std::vector<Operation> operations, std::mt19937&
 FakeCache::FakeCache(const CacheCapacity& capacity, std::int64_t maxDrafts, std::uint32_t seed)
     : random_(seed),
       slotRows_(kSnapshotAlignment + maxDrafts),
-      slots_(at(capacity.slots), Rows(at(slotRows_))),
+      slots_(at(capacity.sequences), Rows(at(slotRows_))),
       snapshots_(at(capacity.snapshots), Rows(at(kSnapshotAlignment))),
       snapshotPositions_(at(capacity.snapshots), -1),
       blocks_(at(capacity.blocks), std::vector<std::uint64_t>(at(kBlockTokens))) {}

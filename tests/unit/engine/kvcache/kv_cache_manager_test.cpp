@@ -29,7 +29,7 @@ bool nothingInUse(KvCacheManager& manager) {
   manager.shrink(manager.capacity().blocks);
   const KvUsage usage = manager.usage();
   return usage.freeBlocks == usage.blocks && usage.usedSnapshots == 0 &&
-         manager.freeSlots() == manager.capacity().slots;
+         manager.freeSlots() == manager.capacity().sequences;
 }
 
 std::vector<SnapshotId> snapshotsOf(const KvCacheManager& manager, const Tokens& tokens) {

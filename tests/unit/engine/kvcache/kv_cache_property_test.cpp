@@ -238,7 +238,7 @@ class Crowd {
     }
     if (slots.size() != running_.size() ||
         rig_.manager.freeSlots() + static_cast<std::int32_t>(slots.size()) !=
-            rig_.manager.capacity().slots) {
+            rig_.manager.capacity().sequences) {
       fail("the slots do not add up");
     }
   }

@@ -102,7 +102,7 @@ class ModelTest : public QObject {
     auto model = DeepseekV4::load(kMicro + "/model", {}, alone, nullptr);
     QVERIFY(model.ok());
     const auto vocab = static_cast<std::size_t>((*model)->vocabSize());
-    const CacheSettings settings{.capacity = {.blocks = 2, .slots = 2}};
+    const CacheSettings settings{.capacity = {.blocks = 2, .sequences = 2}};
     auto cache = KvCache::create((*model)->cacheShape(settings), settings.capacity);
     QVERIFY(cache.ok());
     const std::array<std::int32_t, 2> blocks{1, 0};
@@ -251,7 +251,7 @@ class ModelTest : public QObject {
     std::vector<float> expected(44 * vocab);
     QVERIFY(whole->feed(tokens, {.logits = expected}).ok());
 
-    const CacheSettings settings{.capacity = {.blocks = 4, .slots = 2, .snapshots = 1},
+    const CacheSettings settings{.capacity = {.blocks = 4, .sequences = 2, .snapshots = 1},
                                  .mtp = true,
                                  .maxDrafts = 2};
     auto cache = KvCache::create((*model)->cacheShape(settings), settings.capacity);

@@ -129,7 +129,7 @@ class Rig {
   bool everythingIsBack() const {
     const kvcache::KvUsage usage = kv.usage();
     return usage.liveBlocks == 0 && usage.freeBlocks + usage.prefixBlocks == usage.blocks &&
-           kv.freeSlots() == kv.capacity().slots;
+           kv.freeSlots() == kv.capacity().sequences;
   }
 
   kvcache::KvCacheManager kv;
