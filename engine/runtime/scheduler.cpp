@@ -39,6 +39,14 @@ bool isAnswer(const Sequence& sequence) {
   return sequence.unfedTokens() == 1;
 }
 
+/// How many of its tokens a prompt may feed when it is given up to `budget`.
+std::int64_t chunkTokens(const Sequence& sequence, std::int64_t budget) {
+  const std::int64_t from = sequence.fedTokens;
+  const auto room = static_cast<std::int64_t>(sequence.kv->blocks.size()) * kvcache::kBlockTokens;
+  const std::int64_t to = std::min({from + budget, sequence.length(), room});
+  return to > from ? kvcache::KvCacheManager::chunkEnd(*sequence.kv, from, to) - from : 0;
+}
+
 SchedulerLimits withinCache(SchedulerLimits limits, const kvcache::CacheCapacity& capacity) {
   limits.maxRunning = std::min(limits.maxRunning, static_cast<int>(capacity.slots));
   limits.prefillChunkTokens = std::max(limits.prefillChunkTokens, 1);
@@ -180,11 +188,6 @@ bool Scheduler::admit(Sequence& sequence) {
     }
   }
   sequence.kv = kv_.admit(sequence.tokens, sequence.boundaries, wanted);
-  if (!sequence.kv && running_.empty()) {
-    // Alone it fits, if need be without the prefix that it would begin with.
-    kv_.shrink(kv_.capacity().blocks);
-    sequence.kv = kv_.admit(sequence.tokens, sequence.boundaries, wanted);
-  }
   if (!sequence.kv) {
     return false;
   }
@@ -261,7 +264,8 @@ void Scheduler::planPrompts() {
     case PromptOrder::OldestFirst:
       break;
     case PromptOrder::HalfToShortest: {
-      std::int64_t others = budget / 2;
+      Sequence& oldest = *prompts_.front();
+      std::int64_t others = budget - chunkTokens(oldest, budget - budget / 2);
       std::stable_sort(prompts_.begin() + 1, prompts_.end(), less);
       for (std::size_t i = 1; i < prompts_.size() && others > 0; ++i) {
         const std::int64_t given = planPrompt(*prompts_[i], others);
@@ -283,15 +287,12 @@ void Scheduler::planPrompts() {
 
 std::int64_t Scheduler::planPrompt(Sequence& sequence, std::int64_t budget) {
   const std::int64_t from = sequence.fedTokens;
-  const auto room = static_cast<std::int64_t>(sequence.kv->blocks.size()) * kvcache::kBlockTokens;
-  std::int64_t to = std::min({from + budget, sequence.length(), room});
-  to = kvcache::KvCacheManager::chunkEnd(*sequence.kv, from, to);
-  const std::int64_t count = to - from;
+  const std::int64_t count = chunkTokens(sequence, budget);
   if (count <= 0) {
     return 0;
   }
   sequence.scheduling.plannedTokens = count;
-  output_.chunks.push_back({&sequence, from, count, 0, to == sequence.length()});
+  output_.chunks.push_back({&sequence, from, count, 0, from + count == sequence.length()});
   output_.shape.prefillTokens += count;
   output_.shape.contextTokens += count * from + count * (count - 1) / 2;
   return count;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Scheduler, engine core and worker on a fake model: order, stop rules, cancel, drain and loss.
+// Engine core and worker on a fake model: order, stop rules, cancel, drain and loss.
 #include <poll.h>
 
 #include <chrono>
@@ -175,67 +175,12 @@ api::RequestOutput collect(api::OutputQueue& queue) {
   return all;
 }
 
-std::unique_ptr<Sequence> sequenceOf(const std::string& id, std::int64_t tokens) {
-  auto sequence = std::make_unique<Sequence>();
-  sequence->id = id;
-  sequence->tokens.assign(static_cast<std::size_t>(tokens), 1);
-  sequence->promptTokens = tokens;
-  return sequence;
-}
-
 }  // namespace
-
-class SchedulerTest : public QObject {
-  Q_OBJECT
-
- private slots:
-  void promptsAreCutIntoChunksAndOnlyTheLastSamples() {
-    Scheduler scheduler(SchedulerLimits{1, 4});
-    scheduler.add(sequenceOf("a", 10));
-    std::vector<std::pair<std::int64_t, bool>> seen;
-    while (seen.empty() || !seen.back().second) {
-      const SchedulerOutput step = scheduler.schedule();
-      QCOMPARE(step.chunks.size(), 1U);
-      step.chunks[0].sequence->fedTokens += step.chunks[0].count;
-      seen.emplace_back(step.chunks[0].count, step.chunks[0].samples);
-    }
-    QCOMPARE(seen, (std::vector<std::pair<std::int64_t, bool>>{{4, false}, {4, false}, {2, true}}));
-  }
-
-  void firstComeIsFirstServed() {
-    Scheduler scheduler(SchedulerLimits{1, 4});
-    scheduler.add(sequenceOf("a", 2));
-    scheduler.add(sequenceOf("b", 2));
-    QCOMPARE(scheduler.schedule().chunks.at(0).sequence->id, std::string("a"));
-    QCOMPARE(scheduler.running(), 1);
-    QCOMPARE(scheduler.waiting(), 1);
-    (void)scheduler.remove("a");
-    QCOMPARE(scheduler.schedule().chunks.at(0).sequence->id, std::string("b"));
-    (void)scheduler.remove("b");
-    QVERIFY(scheduler.schedule().chunks.empty());
-    QVERIFY(scheduler.empty());
-  }
-
-  void decodeStepsGoBeforePrefillChunksAndPromptsShareTheRoom() {
-    Scheduler scheduler(SchedulerLimits{3, 5});
-    scheduler.add(sequenceOf("prompt", 4));
-    scheduler.add(sequenceOf("answer", 1));
-    scheduler.add(sequenceOf("long", 9));
-    const SchedulerOutput step = scheduler.schedule();
-    QCOMPARE(step.chunks.size(), 3U);
-    QCOMPARE(step.chunks[0].sequence->id, std::string("answer"));
-    QCOMPARE(step.chunks[1].sequence->id, std::string("prompt"));
-    QCOMPARE(step.chunks[1].count, 4);
-    QVERIFY(step.chunks[1].samples);
-    QCOMPARE(step.chunks[2].count, 1);
-    QVERIFY(!step.chunks[2].samples);
-  }
-};
 
 class StepPlanTest : public QObject {
   Q_OBJECT
 
- private slots:
+ private Q_SLOTS:
   void aPlanReadsBackAndNoPrefixOfItDoes() {
     StepPlan plan;
     plan.epoch = 0x1122334455667788;
@@ -285,7 +230,7 @@ class StepPlanTest : public QObject {
 class EngineCoreTest : public QObject {
   Q_OBJECT
 
- private slots:
+ private Q_SLOTS:
   void answersAreTheModelsOwnForEveryChunkSize_data() {
     QTest::addColumn<int>("chunk");
     QTest::addColumn<int>("ranks");
@@ -331,7 +276,7 @@ class EngineCoreTest : public QObject {
 
   void aBatchGivesEveryRequestTheAnswerItGetsAlone() {
     EngineCoreOptions options;
-    options.scheduler = {4, 5};
+    options.scheduler = {.maxRunning = 4, .prefillChunkTokens = 5};
     Rig rig(2, options);
     std::vector<std::shared_ptr<api::OutputQueue>> queues;
     for (int i = 0; i < 8; ++i) {
@@ -652,7 +597,7 @@ class EngineCoreTest : public QObject {
 class RelayTest : public QObject {
   Q_OBJECT
 
- private slots:
+ private Q_SLOTS:
   void rankOnesPhasesLinesAndMemoryArriveAtRankZero() {
     auto made = comm::makeLoopbackPeerChannels(kEpoch);
     std::shared_ptr<comm::PeerChannel> rank1 = std::move((*made)[1]);
@@ -720,7 +665,6 @@ class RelayTest : public QObject {
 int main(int argc, char** argv) {
   int failed = 0;
   const auto run = [&](auto&& test) { failed += QTest::qExec(&test, argc, argv); };
-  run(SchedulerTest());
   run(StepPlanTest());
   run(EngineCoreTest());
   run(RelayTest());
