@@ -241,19 +241,15 @@ void Scheduler::planAnswers() {
 
 void Scheduler::planPrompts() {
   prompts_.clear();
-  std::int64_t pending = 0;
-  std::int64_t deepest = 0;
   for (const std::unique_ptr<Sequence>& sequence : running_) {
     if (!isAnswer(*sequence)) {
       prompts_.push_back(sequence.get());
-      pending += sequence->unfedTokens();
-      deepest = std::max(deepest, sequence->fedTokens);
     }
   }
   if (prompts_.empty()) {
     return;
   }
-  std::int64_t budget = promptBudget(pending, deepest);
+  std::int64_t budget = promptBudget();
   if (budget == 0) {
     return;
   }
@@ -298,7 +294,17 @@ std::int64_t Scheduler::planPrompt(Sequence& sequence, std::int64_t budget) {
   return count;
 }
 
-std::int64_t Scheduler::promptBudget(std::int64_t pending, std::int64_t deepest) const {
+std::int64_t Scheduler::promptBudget() const {
+  std::int64_t pending = 0;
+  std::int64_t deepest = 0;
+  std::int64_t shortest = prompts_.front()->unfedTokens();
+  for (const Sequence* prompt : prompts_) {
+    pending += prompt->unfedTokens();
+    deepest = std::max(deepest, prompt->fedTokens);
+    if (limits_.promptOrder != PromptOrder::OldestFirst) {
+      shortest = std::min(shortest, prompt->unfedTokens());
+    }
+  }
   const std::int64_t most = std::min<std::int64_t>(pending, limits_.prefillChunkTokens);
   if (answers_.empty()) {
     return most;
@@ -322,23 +328,33 @@ std::int64_t Scheduler::promptBudget(std::int64_t pending, std::int64_t deepest)
     }
     return low;
   };
-  const double allowance = std::max(milliseconds(limits_.pace), 2 * answersAlone_);
-  const double stall = milliseconds(limits_.longestStall);
-  if (stall <= allowance) {
-    return std::max<std::int64_t>(tokensWithin(allowance), 1);
-  }
-  // Where a row costs the same in a small chunk as in a large one, a bit in every step is as good
-  // as much in one of them, and smoother. Where a few rows cost nearly as much as many (each reads
-  // its own experts), it pays to wait until there is time for a large one.
-  const std::int64_t now = tokensWithin(std::min(credit_ + allowance, stall));
-  const std::int64_t then = tokensWithin(stall);
-  if (now >= then) {
-    return std::max<std::int64_t>(now, 1);
-  }
   const auto rate = [&](std::int64_t tokens) {
     return static_cast<double>(tokens) / std::max(timeWith(tokens) - answersAlone_, 1e-9);
   };
-  return now > 0 && rate(now) >= kGoodChunk * rate(then) ? now : 0;
+  const double allowance = std::max(milliseconds(limits_.pace), 2 * answersAlone_);
+  const double stall = milliseconds(limits_.longestStall);
+  const std::int64_t smooth = tokensWithin(allowance);
+  if (stall <= allowance) {
+    return std::max<std::int64_t>(smooth, 1);
+  }
+  // Where a row costs the same in a small chunk as in a large one, a bit in every step is as good
+  // as much in one of them.
+  const std::int64_t large = tokensWithin(stall);
+  if (smooth >= large || (smooth > 0 && rate(smooth) >= kGoodChunk * rate(large))) {
+    return std::max<std::int64_t>(smooth, 1);
+  }
+  // Where a few rows cost nearly as much as many (each reads its own experts), it pays to wait
+  // until there is time for a large chunk.
+  const std::int64_t now = tokensWithin(std::min(credit_ + allowance, stall));
+  if (now >= large || (now > 0 && rate(now) >= kGoodChunk * rate(large))) {
+    return now;
+  }
+  // The end of a prompt need not wait: it is paid for afterwards, by the next chunk.
+  const std::int64_t whole = std::min(most, shortest * (prompts_.size() > 1 ? 2 : 1));
+  if (whole <= large && timeWith(whole) <= credit_ + allowance + stall) {
+    return whole;
+  }
+  return 0;
 }
 
 void Scheduler::committed(Sequence& sequence, std::span<const TokenId> drawn) {

@@ -156,7 +156,7 @@ class Scheduler {
   bool admit(Sequence& sequence);
   void planAnswers();
   void planPrompts();
-  [[nodiscard]] std::int64_t promptBudget(std::int64_t pending, std::int64_t deepest) const;
+  [[nodiscard]] std::int64_t promptBudget() const;
   /// Gives a prompt up to `budget` tokens. Returns how many.
   std::int64_t planPrompt(Sequence& sequence, std::int64_t budget);
 
