@@ -46,7 +46,7 @@ std::optional<SequenceKv> KvCacheManager::admit(std::span<const TokenId> tokens,
   if (keepPrefixes_) {
     path = prefixes_.find(tokens.first(tokens.size() - 1));
   }
-  const std::optional<Start> start = chooseStart(path, reserveTokens);
+  const std::optional<Start> start = chooseStart(path, std::ssize(tokens), reserveTokens);
   if (!start) {
     return std::nullopt;
   }
@@ -124,8 +124,7 @@ void KvCacheManager::release(SequenceKv kv, std::span<const TokenId> tokens) {
   cancelResuming(kv.slot);
   tokens = tokens.first(static_cast<std::size_t>(kv.committed));
   // A prompt that is interrupted between its wanted positions resumes here, if it can.
-  if (keepPrefixes_ && kv.committed % kSnapshotAlignment == 0 &&
-      kv.committed > kv.newestPosition) {
+  if (keepPrefixes_ && kv.committed % kSnapshotAlignment == 0 && kv.committed > kv.newestPosition) {
     keepPrompt(kv, tokens);
   }
   giveNewest(kv, tokens);
@@ -174,23 +173,30 @@ KvUsage KvCacheManager::usage() const {
 }
 
 std::optional<KvCacheManager::Start> KvCacheManager::chooseStart(std::span<const PrefixNode> path,
+                                                                 std::int64_t promptTokens,
                                                                  std::int64_t reserveTokens) const {
   const std::int32_t obtainable = blocks_.free() + blocks_.onlyKept();
+  const std::int32_t largestStep =
+      blocksFor(std::max(reserveTokens, promptTokens + maxDrafts_ + 1));
   std::optional<Start> best;
   if (blocksFor(reserveTokens) <= obtainable) {
     best = Start{0, 0, blocksFor(reserveTokens)};
   }
-  // Whoever resumes at a node needs its whole path, so that none of it can be had back.
+  // Until the next plan, whoever resumes at a node needs the blocks of its whole path.
+  std::int32_t onPath = 0;
   std::int32_t keptOnPath = 0;
   for (std::size_t i = 0; i < path.size(); ++i) {
     const PrefixNode& node = path[i];
-    const bool sameBlock = i % kNodesPerBlock != 0 && path[i - 1].block == node.block;
-    if (!sameBlock && blocks_.onlyKept(node.block)) {
-      ++keptOnPath;
+    if (i % kNodesPerBlock == 0 || path[i - 1].block != node.block) {
+      ++onPath;
+      keptOnPath += blocks_.onlyKept(node.block) ? 1 : 0;
     }
     const auto shared = static_cast<std::int32_t>(node.position / kBlockTokens);
     const std::int32_t missing = blocksFor(std::max(reserveTokens, node.position)) - shared;
-    if (node.snapshot && missing <= obtainable - keptOnPath) {
+    // Alone in the cache it must get through its first step, or it would be preempted for want of a
+    // block that it holds itself, and again, for ever.
+    const bool fitsAlone = largestStep + onPath - shared <= blocks_.total();
+    if (node.snapshot && fitsAlone && missing <= obtainable - keptOnPath) {
       best = Start{i + 1, node.position, missing};
     }
   }

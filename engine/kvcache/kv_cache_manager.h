@@ -47,8 +47,8 @@ struct KvUsage {
   std::int64_t hitTokens = 0;      // of those, found
 };
 
-/// What it decides is carried out by every rank with the next plan: takeOperations(). All calls are
-/// made between steps: none while a plan that was sent has not been committed. Rank 0, engine
+/// What it decides is carried out by every rank with the next plan: takeOperations(). A sequence
+/// whose step is under way is committed before anything else is done with it. Rank 0, engine
 /// thread; nothing here touches memory of the model.
 ///
 /// Until the operations are taken, nothing that they read is given to anybody else, and what became
@@ -70,8 +70,11 @@ class KvCacheManager {
   /// Resuming can take more room than beginning anew (a block to copy from and one to copy to):
   /// then it resumes earlier, or begins anew, rather than not at all.
   ///
-  /// tokens      at least one
-  /// boundaries  positions where messages begin: good places to resume (ascending, may be empty)
+  /// tokens         at least one
+  /// boundaries     positions where messages begin: good places to resume (ascending, may be empty)
+  /// reserveTokens  at least what its first step will need: until that has its plan, no block that
+  ///                the sequence resumes from can be had, and reserve() may refuse what it grants
+  ///                later
   [[nodiscard]] std::optional<SequenceKv> admit(std::span<const TokenId> tokens,
                                                 std::span<const std::int64_t> boundaries,
                                                 std::int64_t reserveTokens);
@@ -130,6 +133,7 @@ class KvCacheManager {
   };
 
   [[nodiscard]] std::optional<Start> chooseStart(std::span<const PrefixNode> path,
+                                                 std::int64_t promptTokens,
                                                  std::int64_t reserveTokens) const;
   void resume(SequenceKv& kv, std::span<const PrefixNode> path);
   void endResuming(const Resuming& resuming);
