@@ -48,7 +48,7 @@ struct Arguments {
   std::string mix = "mixed";
   std::uint64_t seed = 1;
   std::vector<std::string> orders{"oldest", "half"};
-  std::vector<int> stalls{66};
+  std::vector<int> stalls{66, 500};
   int pace = 66;
   int maxRunning = 6;
   int chunk = 4096;
@@ -66,11 +66,11 @@ double quantile(std::vector<double> values, double part) {
   if (values.empty()) {
     return 0;
   }
-  const auto rank =
-      static_cast<std::ptrdiff_t>(std::min(static_cast<double>(values.size()) - 1,
-                                           std::floor(part * static_cast<double>(values.size()))));
-  std::nth_element(values.begin(), values.begin() + rank, values.end());
-  return values[static_cast<std::size_t>(rank)];
+  // The nearest rank.
+  const double rank = std::ceil(part * static_cast<double>(values.size())) - 1;
+  const auto index = static_cast<std::ptrdiff_t>(std::max(rank, 0.0));
+  std::nth_element(values.begin(), values.begin() + index, values.end());
+  return values[static_cast<std::size_t>(index)];
 }
 
 Json quantilesOf(const std::vector<double>& values) {
