@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <string_view>
 
+#include "engine/tools/bench_command.h"
 #include "engine/tools/command.h"
 #include "engine/tools/cuda_check_command.h"
 #include "engine/tools/encode_chat_command.h"
@@ -29,6 +30,7 @@ struct Entry {
 };
 
 constexpr std::array kCommands{
+    Entry{"bench", "measure or project one part: bench WHAT", tandem::tools::benchCommand},
     Entry{"cuda-check", "does CUDA load, do two NCCL ranks sum", tandem::tools::cudaCheckCommand},
     Entry{"encode-chat",
           "conversations to prompts and token ids",

@@ -39,6 +39,14 @@ bool isAnswer(const Sequence& sequence) {
   return sequence.unfedTokens() == 1;
 }
 
+/// How many of its tokens a prompt may feed when it is given up to `budget`.
+std::int64_t chunkTokens(const Sequence& sequence, std::int64_t budget) {
+  const std::int64_t from = sequence.fedTokens;
+  const auto room = static_cast<std::int64_t>(sequence.kv->blocks.size()) * kvcache::kBlockTokens;
+  const std::int64_t to = std::min({from + budget, sequence.length(), room});
+  return to > from ? kvcache::KvCacheManager::chunkEnd(*sequence.kv, from, to) - from : 0;
+}
+
 SchedulerLimits withinCache(SchedulerLimits limits, const kvcache::CacheCapacity& capacity) {
   limits.maxRunning = std::min(limits.maxRunning, static_cast<int>(capacity.sequences));
   limits.prefillChunkTokens = std::max(limits.prefillChunkTokens, 1);
@@ -180,11 +188,6 @@ bool Scheduler::admit(Sequence& sequence) {
     }
   }
   sequence.kv = kv_.admit(sequence.tokens, sequence.boundaries, wanted);
-  if (!sequence.kv && running_.empty()) {
-    // Alone it fits, if need be without the prefix that it would begin with.
-    kv_.shrink(kv_.capacity().blocks);
-    sequence.kv = kv_.admit(sequence.tokens, sequence.boundaries, wanted);
-  }
   if (!sequence.kv) {
     return false;
   }
@@ -238,19 +241,15 @@ void Scheduler::planAnswers() {
 
 void Scheduler::planPrompts() {
   prompts_.clear();
-  std::int64_t pending = 0;
-  std::int64_t deepest = 0;
   for (const std::unique_ptr<Sequence>& sequence : running_) {
     if (!isAnswer(*sequence)) {
       prompts_.push_back(sequence.get());
-      pending += sequence->unfedTokens();
-      deepest = std::max(deepest, sequence->fedTokens);
     }
   }
   if (prompts_.empty()) {
     return;
   }
-  std::int64_t budget = promptBudget(pending, deepest);
+  std::int64_t budget = promptBudget();
   if (budget == 0) {
     return;
   }
@@ -261,7 +260,8 @@ void Scheduler::planPrompts() {
     case PromptOrder::OldestFirst:
       break;
     case PromptOrder::HalfToShortest: {
-      std::int64_t others = budget / 2;
+      Sequence& oldest = *prompts_.front();
+      std::int64_t others = budget - chunkTokens(oldest, budget - budget / 2);
       std::stable_sort(prompts_.begin() + 1, prompts_.end(), less);
       for (std::size_t i = 1; i < prompts_.size() && others > 0; ++i) {
         const std::int64_t given = planPrompt(*prompts_[i], others);
@@ -283,21 +283,28 @@ void Scheduler::planPrompts() {
 
 std::int64_t Scheduler::planPrompt(Sequence& sequence, std::int64_t budget) {
   const std::int64_t from = sequence.fedTokens;
-  const auto room = static_cast<std::int64_t>(sequence.kv->blocks.size()) * kvcache::kBlockTokens;
-  std::int64_t to = std::min({from + budget, sequence.length(), room});
-  to = kvcache::KvCacheManager::chunkEnd(*sequence.kv, from, to);
-  const std::int64_t count = to - from;
+  const std::int64_t count = chunkTokens(sequence, budget);
   if (count <= 0) {
     return 0;
   }
   sequence.scheduling.plannedTokens = count;
-  output_.chunks.push_back({&sequence, from, count, 0, to == sequence.length()});
+  output_.chunks.push_back({&sequence, from, count, 0, from + count == sequence.length()});
   output_.shape.prefillTokens += count;
   output_.shape.contextTokens += count * from + count * (count - 1) / 2;
   return count;
 }
 
-std::int64_t Scheduler::promptBudget(std::int64_t pending, std::int64_t deepest) const {
+std::int64_t Scheduler::promptBudget() const {
+  std::int64_t pending = 0;
+  std::int64_t deepest = 0;
+  std::int64_t shortest = prompts_.front()->unfedTokens();
+  for (const Sequence* prompt : prompts_) {
+    pending += prompt->unfedTokens();
+    deepest = std::max(deepest, prompt->fedTokens);
+    if (limits_.promptOrder != PromptOrder::OldestFirst) {
+      shortest = std::min(shortest, prompt->unfedTokens());
+    }
+  }
   const std::int64_t most = std::min<std::int64_t>(pending, limits_.prefillChunkTokens);
   if (answers_.empty()) {
     return most;
@@ -321,23 +328,33 @@ std::int64_t Scheduler::promptBudget(std::int64_t pending, std::int64_t deepest)
     }
     return low;
   };
-  const double allowance = std::max(milliseconds(limits_.pace), 2 * answersAlone_);
-  const double stall = milliseconds(limits_.longestStall);
-  if (stall <= allowance) {
-    return std::max<std::int64_t>(tokensWithin(allowance), 1);
-  }
-  // Where a row costs the same in a small chunk as in a large one, a bit in every step is as good
-  // as much in one of them, and smoother. Where a few rows cost nearly as much as many (each reads
-  // its own experts), it pays to wait until there is time for a large one.
-  const std::int64_t now = tokensWithin(std::min(credit_ + allowance, stall));
-  const std::int64_t then = tokensWithin(stall);
-  if (now >= then) {
-    return std::max<std::int64_t>(now, 1);
-  }
   const auto rate = [&](std::int64_t tokens) {
     return static_cast<double>(tokens) / std::max(timeWith(tokens) - answersAlone_, 1e-9);
   };
-  return now > 0 && rate(now) >= kGoodChunk * rate(then) ? now : 0;
+  const double allowance = std::max(milliseconds(limits_.pace), 2 * answersAlone_);
+  const double stall = milliseconds(limits_.longestStall);
+  const std::int64_t smooth = tokensWithin(allowance);
+  if (stall <= allowance) {
+    return std::max<std::int64_t>(smooth, 1);
+  }
+  // Where a row costs the same in a small chunk as in a large one, a bit in every step is as good
+  // as much in one of them.
+  const std::int64_t large = tokensWithin(stall);
+  if (smooth >= large || (smooth > 0 && rate(smooth) >= kGoodChunk * rate(large))) {
+    return std::max<std::int64_t>(smooth, 1);
+  }
+  // Where a few rows cost nearly as much as many (each reads its own experts), it pays to wait
+  // until there is time for a large chunk.
+  const std::int64_t now = tokensWithin(std::min(credit_ + allowance, stall));
+  if (now >= large || (now > 0 && rate(now) >= kGoodChunk * rate(large))) {
+    return now;
+  }
+  // The end of a prompt need not wait: it is paid for afterwards, by the next chunk.
+  const std::int64_t whole = std::min(most, shortest * (prompts_.size() > 1 ? 2 : 1));
+  if (whole <= large && timeWith(whole) <= credit_ + allowance + stall) {
+    return whole;
+  }
+  return 0;
 }
 
 void Scheduler::committed(Sequence& sequence, std::span<const TokenId> drawn) {

@@ -39,9 +39,12 @@ struct SchedulerLimits {
   /// While prompts are read, every answer still gets a token in this time, or half as many as
   /// without them if that is fewer …
   std::chrono::nanoseconds pace = std::chrono::milliseconds(66);
-  /// … on average: where few rows cost nearly as much as many, single steps may last so long, after
-  /// steps without prompts that were quicker than the pace. Not above the pace: no step may.
-  std::chrono::nanoseconds longestStall = std::chrono::milliseconds(66);
+  /// … in every step, where a row of a prompt costs what it costs alone. Where few rows cost nearly
+  /// as much as many (a GPU that reads the experts of each), only on average: a single step may
+  /// last so long, before or after steps without prompts that make up for it. Up to the pace: no
+  /// step may be longer than the pace, and prompts are read in small pieces at many times their
+  /// price.
+  std::chrono::nanoseconds longestStall = std::chrono::milliseconds(500);
 };
 
 /// A run of a sequence's tokens, from `position` on.
@@ -156,7 +159,7 @@ class Scheduler {
   bool admit(Sequence& sequence);
   void planAnswers();
   void planPrompts();
-  [[nodiscard]] std::int64_t promptBudget(std::int64_t pending, std::int64_t deepest) const;
+  [[nodiscard]] std::int64_t promptBudget() const;
   /// Gives a prompt up to `budget` tokens. Returns how many.
   std::int64_t planPrompt(Sequence& sequence, std::int64_t budget);
 

@@ -132,14 +132,34 @@ void StepCostModel::observe(const StepShape& shape, std::chrono::nanoseconds dur
     surprises_ = 0;
   }
   for (std::size_t i = 0; i < kFeatures; ++i) {
-    // What costs nothing is free, not a gift: a negative coefficient would make more work cheaper.
-    coefficients_[i] = std::max(0.0, coefficients_[i] + spread[i] * error / variance);
+    coefficients_[i] += spread[i] * error / variance;
   }
   for (std::size_t i = 0; i < kFeatures; ++i) {
     for (std::size_t j = 0; j < kFeatures; ++j) {
       covariance_[i][j] -= spread[i] * spread[j] / variance;
     }
     covariance_[i][i] = std::max(covariance_[i][i], 0.0);
+  }
+  keepPositive();
+}
+
+void StepCostModel::keepPositive() {
+  // A negative coefficient would make more work cheaper. The likeliest others, given that this one
+  // is 0, follow from the covariance.
+  for (std::size_t i = 0; i < kFeatures; ++i) {
+    if (coefficients_[i] >= 0) {
+      continue;
+    }
+    if (covariance_[i][i] > 0) {
+      const double push = -coefficients_[i] / covariance_[i][i];
+      for (std::size_t j = 0; j < kFeatures; ++j) {
+        coefficients_[j] += push * covariance_[j][i];
+      }
+    }
+    coefficients_[i] = 0;
+  }
+  for (double& coefficient : coefficients_) {
+    coefficient = std::max(coefficient, 0.0);
   }
 }
 

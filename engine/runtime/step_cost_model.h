@@ -63,6 +63,7 @@ class StepCostModel {
 
   [[nodiscard]] Features featuresOf(const StepShape& shape) const;
   void rescale(double factor);
+  void keepPositive();
 
   double expertRows_;
   Features coefficients_{};  // milliseconds per feature, never negative

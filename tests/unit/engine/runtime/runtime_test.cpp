@@ -198,7 +198,7 @@ api::RequestOutput collect(api::OutputQueue& queue) {
 class StepPlanTest : public QObject {
   Q_OBJECT
 
- private slots:
+ private Q_SLOTS:
   void aPlanReadsBackAndNoPrefixOfItDoes() {
     StepPlan plan;
     plan.epoch = 0x1122334455667788;
@@ -258,7 +258,7 @@ class StepPlanTest : public QObject {
 class EngineCoreTest : public QObject {
   Q_OBJECT
 
- private slots:
+ private Q_SLOTS:
   void answersAreTheModelsOwnForEveryChunkSize_data() {
     QTest::addColumn<int>("chunk");
     QTest::addColumn<int>("ranks");
@@ -706,7 +706,7 @@ class EngineCoreTest : public QObject {
 class RelayTest : public QObject {
   Q_OBJECT
 
- private slots:
+ private Q_SLOTS:
   void rankOnesPhasesLinesAndMemoryArriveAtRankZero() {
     auto made = comm::makeLoopbackPeerChannels(kEpoch);
     std::shared_ptr<comm::PeerChannel> rank1 = std::move((*made)[1]);

@@ -58,7 +58,7 @@ class Rig {
                const kvcache::CacheCapacity& capacity = {4096, 8, 64},
                Machine on = processor,
                bool keepPrefixes = true)
-      : kv(capacity, keepPrefixes),
+      : kv(capacity, keepPrefixes, kMostDrafts),
         scheduler(limits, kv),
         machine(std::move(on)) {}
 
@@ -165,7 +165,7 @@ bool isItsOwnText(const Sequence& sequence) {
 class SchedulerTest : public QObject {
   Q_OBJECT
 
- private slots:
+ private Q_SLOTS:
   void promptsAreCutIntoChunksAndOnlyTheLastSamples() {
     Rig rig({.prefillChunkTokens = 4});
     QVERIFY(rig.submit("a", 10, 5).ok());
@@ -206,14 +206,16 @@ class SchedulerTest : public QObject {
 
   void aMixedStepKeepsThePaceOnEveryMachine_data() {
     QTest::addColumn<Machine>("machine");
-    QTest::newRow("gpu") << Machine(gpu);
-    QTest::newRow("processor") << Machine(processor);
+    QTest::addColumn<std::int64_t>("leastRead");
+    QTest::newRow("gpu") << Machine(gpu) << std::int64_t{600};
+    QTest::newRow("processor") << Machine(processor) << std::int64_t{4000};
     QTest::newRow("slow processor")
-        << Machine([](const StepShape& s) { return 30 * processor(s); });
+        << Machine([](const StepShape& s) { return 30 * processor(s); }) << std::int64_t{200};
   }
   void aMixedStepKeepsThePaceOnEveryMachine() {
     QFETCH(Machine, machine);
-    Rig rig({.prefillChunkTokens = 2048}, {4096, 8, 64}, machine);
+    QFETCH(std::int64_t, leastRead);
+    Rig rig({.prefillChunkTokens = 2048, .longestStall = 66ms}, {4096, 8, 64}, machine);
     rig.warmUp();
     QVERIFY(rig.submit("answer", 10, 5000).ok());
     (void)rig.step();
@@ -233,7 +235,7 @@ class SchedulerTest : public QObject {
     }
     // What a step will take is only an estimate.
     QVERIFY2(over < 1.15, qPrintable(QString::number(over)));
-    QVERIFY2(read > 400, qPrintable(QString::number(read)));
+    QVERIFY2(read >= leastRead, qPrintable(QString::number(read)));
   }
 
   void whereFewRowsCostLikeManySavingUpReadsMoreAndKeepsThePaceOnAverage() {
@@ -256,7 +258,7 @@ class SchedulerTest : public QObject {
     double pace = 0;
     double stall = 0;
     const std::int64_t smooth = readIn(66ms, pace, stall);
-    QVERIFY2(stall < 80, qPrintable(QString::number(stall)));
+    QVERIFY2(stall < 100, qPrintable(QString::number(stall)));
     stall = 0;
     const std::int64_t saved = readIn(500ms, pace, stall);
     QVERIFY2(pace < 70, qPrintable(QString::number(pace)));
@@ -270,14 +272,28 @@ class SchedulerTest : public QObject {
     QVERIFY(rig.submit("answer", 10, 5000).ok());
     (void)rig.step();
     QVERIFY(rig.submit("long", 20000, 10).ok());
-    // The credit of quicker steps is spent first.
-    for (int i = 0; i < 100; ++i) {
-      (void)rig.step();
-    }
-    for (int i = 0; i < 100; ++i) {
+    for (int i = 0; i < 200; ++i) {
       QVERIFY(countOf(rig.step(), "long") > 0);
-      QVERIFY2(rig.tookMs < 250, qPrintable(QString::number(rig.tookMs)));
+      QVERIFY2(rig.tookMs < 1.15 * 66, qPrintable(QString::number(rig.tookMs)));
     }
+  }
+
+  void aShortPromptIsReadAtOnceAndPaidForAfterwards() {
+    Rig rig({.prefillChunkTokens = 2048}, {4096, 8, 64}, gpu);
+    rig.warmUp();
+    QVERIFY(rig.submit("answer", 10, 5000).ok());
+    (void)rig.step();
+    QVERIFY(rig.submit("long", 100000, 10).ok());
+    // Until a large chunk has just been read: nothing is saved.
+    while (countOf(rig.step(), "long") < 100) {
+    }
+    QVERIFY(rig.submit("short", 60, 10).ok());
+    QCOMPARE(countOf(rig.step(), "short"), 60);
+    double paid = 0;
+    while (countOf(rig.step(), "long") == 0) {
+      paid += rig.tookMs;
+    }
+    QVERIFY2(paid > 100, qPrintable(QString::number(paid)));
   }
 
   void aShortPromptDoesNotWaitBehindALongOne() {
@@ -339,11 +355,11 @@ class SchedulerTest : public QObject {
   }
 
   void aFullCachePreemptsTheYoungestWhichGoesOnLater() {
-    // Each wants 8 blocks in the end, and begins with 2; together there are 10.
-    Rig rig({.maxRunning = 2}, {10, 4, 8});
-    QVERIFY(rig.submit("old", 300, 1700).ok());
+    // Each has 6 blocks at first and 20 in the end; there are 30.
+    Rig rig({.maxRunning = 2}, {30, 4, 8});
+    QVERIFY(rig.submit("old", 300, 4700).ok());
     (void)rig.step();
-    QVERIFY(rig.submit("young", 300, 1700).ok());
+    QVERIFY(rig.submit("young", 300, 4700).ok());
     while (rig.scheduler.preemptions() == 0 && !rig.scheduler.empty()) {
       (void)rig.step();
     }
@@ -472,8 +488,8 @@ class SchedulerTest : public QObject {
     limits.maxDrafts = static_cast<int>(random() % 4);
     limits.promptOrder = static_cast<PromptOrder>(random() % 3);
     limits.longestStall = std::chrono::milliseconds(random() % 1000);
-    // Tight: several of the longest do not fit together.
-    const auto blocks = static_cast<std::int32_t>(12 + random() % 20);
+    // Tight: two of the longest do not fit together.
+    const auto blocks = static_cast<std::int32_t>(20 + random() % 20);
     Rig rig(limits,
             {blocks, 5, static_cast<std::int32_t>(2 + random() % 20)},
             random() % 2 == 0 ? Machine(gpu) : Machine(processor),
@@ -486,12 +502,12 @@ class SchedulerTest : public QObject {
       if (submitted < 120 && random() % 6 == 0) {
         const std::string id = std::to_string(submitted++);
         const std::int64_t prompt = 1 + random() % (random() % 4 == 0 ? 2400 : 200);
-        const std::int64_t answer = 1 + random() % 600;
+        const std::int64_t answer = 1 + random() % (random() % 3 == 0 ? 3500 : 300);
         if (rig.submit(id, prompt, answer).ok()) {
           open.insert(id);
         }
       }
-      if (random() % 100 == 0 && !open.empty()) {
+      if (random() % 300 == 0 && !open.empty()) {
         auto victim = open.begin();
         std::advance(victim, random() % open.size());
         if (const std::unique_ptr<Sequence> gone = rig.scheduler.remove(*victim)) {
@@ -510,14 +526,18 @@ class SchedulerTest : public QObject {
       open.erase(id);
     }
     QVERIFY(open.empty());
-    QVERIFY(cancelled > 0);
+    cancellations_ += cancelled;
+    preemptions_ += rig.scheduler.preemptions();
     QVERIFY(rig.everythingIsBack());
-    qInfo("%d blocks: %d finished, %d cancelled, %d preemptions",
-          blocks,
-          static_cast<int>(rig.finished.size()),
-          cancelled,
-          static_cast<int>(rig.scheduler.preemptions()));
   }
+  void andItDidHappen() {
+    QVERIFY(cancellations_ > 0);
+    QVERIFY(preemptions_ > 0);
+  }
+
+ private:
+  std::int64_t cancellations_ = 0;
+  std::int64_t preemptions_ = 0;
 };
 
 QTEST_APPLESS_MAIN(SchedulerTest)

@@ -100,8 +100,8 @@ class StepCostModelTest : public QObject {
     QFETCH(Machine, machine);
     for (unsigned seed = 1; seed <= 10; ++seed) {
       const double error = worstError(taught(machine, 150, 0.03, seed), machine);
-      // Four times the noise: some of these shapes were never seen.
-      QVERIFY2(error < 0.12, qPrintable(QString("seed %1: %2").arg(seed).arg(error)));
+      // Five times the noise: some of these shapes were never seen.
+      QVERIFY2(error < 0.15, qPrintable(QString("seed %1: %2").arg(seed).arg(error)));
     }
   }
 
