@@ -380,11 +380,13 @@ Result<void> EngineCore::runStep() {
     Sequence& sequence = *scheduled.sequence;
     if (!sequence.started) {
       sequence.started = begin;
+      stats_.recordAdmission(0, sequence.promptTokens, begin - sequence.submitted);
     }
     const auto first = sequence.tokens.begin() + sequence.fedTokens;
     chunks.push_back({*sequence.slot, {first, first + scheduled.count}, scheduled.samples ? 1 : 0});
-    record.promptTokens +=
+    record.promptTokensFresh +=
         std::clamp<std::int64_t>(sequence.promptTokens - sequence.fedTokens, 0, scheduled.count);
+    record.decodeRows += sequence.fedTokens >= sequence.promptTokens ? 1 : 0;
     record.generatedTokens += scheduled.samples ? 1 : 0;
   }
   const Result<std::span<const float>> logits = runner_->step(std::move(chunks));
@@ -447,6 +449,8 @@ void EngineCore::acceptToken(Sequence& sequence, TokenId token) {
   if (!sequence.firstToken) {
     sequence.firstToken = now;
     stats_.recordFirstToken(now - sequence.submitted);
+  } else {
+    stats_.recordTokens(now - *sequence.lastToken);
   }
   sequence.lastToken = now;
   const std::vector<TokenId>& stops = sequence.stopTokens;
@@ -476,7 +480,7 @@ void EngineCore::finish(Sequence& sequence,
     const MutexLock lock(mutex_);
     liveIds_.erase(owned->id);
   }
-  stats_.recordFinish(reason);
+  stats_.recordFinish(reason, std::chrono::steady_clock::now() - owned->submitted);
   api::RequestOutput output = progressOf(*owned);
   output.tokens = std::move(tokens);
   output.finish = reason;
@@ -529,10 +533,12 @@ void EngineCore::recordLoad() {
     const MutexLock lock(mutex_);
     contextTokens = info_.contextTokens;
   }
-  stats_.recordLoad({scheduler_.running(),
-                     scheduler_.waiting(),
-                     scheduler_.fedTokens(),
-                     contextTokens * options_.scheduler.maxRunning});
+  LoadRecord load;
+  load.running = scheduler_.running();
+  load.waiting = scheduler_.waiting();
+  load.kvTokensUsed = scheduler_.fedTokens();
+  load.kvTokensCapacity = contextTokens * options_.scheduler.maxRunning;
+  stats_.recordLoad(load);
 }
 
 }  // namespace tandem::runtime
