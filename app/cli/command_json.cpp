@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "app/cli/command_json.h"
 
+#include <cstddef>
+#include <optional>
 #include <string_view>
 
 #include <QJsonArray>
@@ -42,6 +44,51 @@ QJsonObject memoryJson(const api::RankMemory& memory) {
           {QStringLiteral("host_available_bytes"), number(memory.hostAvailableBytes)}};
 }
 
+template <typename Number>
+QJsonValue orNull(const std::optional<Number>& value) {
+  return value ? QJsonValue(*value) : QJsonValue(QJsonValue::Null);
+}
+
+QJsonValue recentJson(const api::DurationStats& stats) {
+  if (!stats.recent) {
+    return QJsonValue::Null;
+  }
+  return QJsonObject{{QStringLiteral("count"), number(stats.recent->count)},
+                     {QStringLiteral("median_seconds"), stats.recent->medianSeconds},
+                     {QStringLiteral("p95_seconds"), stats.recent->p95Seconds}};
+}
+
+QJsonObject latencyJson(const api::LatencyStats& latency) {
+  return {{QStringLiteral("first_token"), recentJson(latency.firstToken)},
+          {QStringLiteral("inter_token"), recentJson(latency.interToken)},
+          {QStringLiteral("queue"), recentJson(latency.queue)},
+          {QStringLiteral("end_to_end"), recentJson(latency.endToEnd)}};
+}
+
+QJsonObject draftsJson(const api::DraftStats& drafts) {
+  QJsonArray proposed;
+  QJsonArray accepted;
+  for (std::size_t i = 0; i < api::kDraftPositions; ++i) {
+    proposed.append(number(drafts.proposed.at(i)));
+    accepted.append(number(drafts.accepted.at(i)));
+  }
+  return {{QStringLiteral("proposed"), proposed},
+          {QStringLiteral("accepted"), accepted},
+          {QStringLiteral("mean_length"), orNull(drafts.meanLength())}};
+}
+
+QJsonObject kvJson(const api::EngineStats& stats) {
+  const api::KvTokens tokens = api::kvTokens(stats);
+  const api::PrefixCacheStats& cache = stats.prefixCache;
+  return {{QStringLiteral("total_tokens"), qint64{tokens.total}},
+          {QStringLiteral("live_tokens"), qint64{tokens.live}},
+          {QStringLiteral("prefix_tokens"), qint64{tokens.prefix}},
+          {QStringLiteral("free_tokens"), qint64{tokens.free}},
+          {QStringLiteral("prefix_queried_tokens"), number(cache.queriedTokens)},
+          {QStringLiteral("prefix_hit_tokens"), number(cache.hitTokens)},
+          {QStringLiteral("preemptions"), number(stats.preemptions)}};
+}
+
 QJsonObject statsJson(const api::EngineStats& stats) {
   QJsonArray ranks;
   for (const api::RankMemory& memory : stats.ranks) {
@@ -57,6 +104,19 @@ QJsonObject statsJson(const api::EngineStats& stats) {
                      {QStringLiteral("generated_tokens"), number(stats.generatedTokens)},
                      {QStringLiteral("prefill_tokens_per_second"), stats.prefillTokensPerSecond},
                      {QStringLiteral("decode_tokens_per_second"), stats.decodeTokensPerSecond},
+                     {QStringLiteral("cached_prompt_tokens"), number(stats.cachedPromptTokens)},
+                     {QStringLiteral("cached_tokens_per_second"), stats.cachedTokensPerSecond},
+                     {QStringLiteral("steps"), number(stats.steps)},
+                     {QStringLiteral("mean_step_seconds"), orNull(stats.meanStepSeconds)},
+                     {QStringLiteral("communication_share"), stats.communicationShare},
+                     {QStringLiteral("worker_lag_seconds"), orNull(stats.workerLagSeconds)},
+                     {QStringLiteral("latency"), latencyJson(stats.latency)},
+                     {QStringLiteral("drafts"), draftsJson(stats.drafts)},
+                     {QStringLiteral("kv"), kvJson(stats)},
+                     {QStringLiteral("memory_guard"),
+                      QJsonObject{{QStringLiteral("state"),
+                                   text(api::memoryGuardStateName(stats.memoryGuard.state))},
+                                  {QStringLiteral("text"), text(stats.memoryGuard.sentence)}}},
                      {QStringLiteral("ranks"), ranks}};
   if (stats.phase) {
     object[QStringLiteral("phase")] = text(api::phaseName(*stats.phase));

@@ -3,6 +3,9 @@
 
 #include <fmt/core.h>
 
+#include <cmath>
+#include <cstddef>
+
 #include "engine/base/byte_size.h"
 #include "engine/base/clock.h"
 
@@ -28,6 +31,84 @@ const char* kindText(api::PhaseEventKind kind) {
 
 const char* plural(int count) {
   return count == 1 ? "" : "s";
+}
+
+template <typename Count>
+double percent(Count part, Count whole) {
+  return 100 * static_cast<double>(part) / static_cast<double>(whole);
+}
+
+std::string recentText(const char* what, const api::DurationStats& stats) {
+  if (!stats.recent) {
+    return "";
+  }
+  return fmt::format("; {} {} (p95 {}, of {})",
+                     what,
+                     durationText(stats.recent->medianSeconds),
+                     durationText(stats.recent->p95Seconds),
+                     stats.recent->count);
+}
+
+/// A line, or "" when there was nothing in the last minute.
+std::string latencyText(const api::LatencyStats& latency) {
+  const std::string text = recentText("first token", latency.firstToken) +
+                           recentText("between tokens", latency.interToken) +
+                           recentText("queue", latency.queue) +
+                           recentText("whole request", latency.endToEnd);
+  return text.empty() ? "" : "\nlatency    last minute" + text;
+}
+
+std::string cacheText(const api::EngineStats& stats) {
+  const api::KvTokens tokens = api::kvTokens(stats);
+  if (tokens.total == 0) {
+    return "";
+  }
+  std::string text = fmt::format(
+      "\ncache      requests hold {} of {} tokens ({:.0f} %), {} more "
+      "are kept for reuse",
+      tokens.live,
+      tokens.total,
+      percent(tokens.live, tokens.total),
+      tokens.prefix);
+  if (stats.prefixCache.queriedTokens > 0) {
+    text += fmt::format("; {:.0f} % of prompt tokens were in it",
+                        percent(stats.prefixCache.hitTokens, stats.prefixCache.queriedTokens));
+  }
+  if (stats.preemptions > 0) {
+    text += fmt::format("; {} preempted", stats.preemptions);
+  }
+  return text;
+}
+
+/// A line, or "" when nothing was drafted.
+std::string draftsText(const api::DraftStats& drafts) {
+  const std::optional<double> length = drafts.meanLength();
+  if (!length) {
+    return "";
+  }
+  std::string places;
+  for (std::size_t i = 0; i < api::kDraftPositions; ++i) {
+    if (const std::optional<double> share = drafts.acceptance(i)) {
+      places += fmt::format("{}{:.0f} %", places.empty() ? "" : ", ", *share * 100);
+    }
+  }
+  return fmt::format("\ndrafts     {} accepted by place, {:.2f} tokens a step", places, *length);
+}
+
+/// A line, or "" while the engine is idle.
+std::string stepsText(const api::EngineStats& stats) {
+  if (!stats.meanStepSeconds) {
+    return "";
+  }
+  std::string text = fmt::format("\nsteps      {} each, {:.0f} % of it between the ranks",
+                                 durationText(*stats.meanStepSeconds),
+                                 stats.communicationShare * 100);
+  if (stats.workerLagSeconds) {
+    text += fmt::format("; {} trails by {}",
+                        *stats.workerLagSeconds < 0 ? "rank 0" : "rank 1",
+                        durationText(std::abs(*stats.workerLagSeconds)));
+  }
+  return text;
 }
 
 }  // namespace
@@ -103,18 +184,30 @@ std::string statusText(std::int64_t pid, const protocol::Status& status) {
                       stats.requestsFinished,
                       stats.requestsCancelled,
                       stats.requestsFailed);
-  text +=
-      fmt::format("\ntokens     {} read, {} written; now {:.1f} tok/s read, {:.1f} tok/s written",
-                  stats.promptTokens,
-                  stats.generatedTokens,
-                  stats.prefillTokensPerSecond,
-                  stats.decodeTokensPerSecond);
+  text += fmt::format(
+      "\ntokens     {} read, of them {} from the cache, {} written; now {:.1f} tok/s read, {:.1f} "
+      "from the cache, {:.1f} written",
+      stats.promptTokens,
+      stats.cachedPromptTokens,
+      stats.generatedTokens,
+      stats.prefillTokensPerSecond,
+      stats.cachedTokensPerSecond,
+      stats.decodeTokensPerSecond);
+  text += latencyText(stats.latency);
+  text += cacheText(stats);
+  text += draftsText(stats.drafts);
+  text += stepsText(stats);
   for (const api::RankMemory& rank : stats.ranks) {
     text += fmt::format("\nmemory     rank {}: process {}, of it weights {} and cache {}",
                         rank.rank,
                         formatBytes(rank.processBytes),
                         formatBytes(rank.weightBytes),
                         formatBytes(rank.kvBytes));
+  }
+  if (stats.memoryGuard.state != api::MemoryGuardState::Normal) {
+    text += fmt::format("\nguard      {}: {}",
+                        api::memoryGuardStateName(stats.memoryGuard.state),
+                        stats.memoryGuard.sentence);
   }
   return text;
 }

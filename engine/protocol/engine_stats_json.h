@@ -12,8 +12,9 @@ namespace tandem::protocol {
 [[nodiscard]] OutJson infoJson(const api::EngineInfo& info);
 [[nodiscard]] api::EngineInfo readInfo(const FieldReader& fields);
 
-/// Adds every field of the snapshot to the object `json`; `phase` is null once the start is over.
+/// Adds every field of the snapshot to the object `json`; what is not known is null.
 void addStats(OutJson& json, const api::EngineStats& stats);
+/// Fields that the first engines did not send may be missing; they keep their defaults.
 [[nodiscard]] api::EngineStats readStats(const FieldReader& fields);
 
 }  // namespace tandem::protocol

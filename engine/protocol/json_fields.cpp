@@ -235,6 +235,51 @@ std::vector<std::string> FieldReader::texts(const char* key) const {
   return texts;
 }
 
+const InJson* FieldReader::list(const char* key, std::size_t most) const {
+  const InJson* value = find(key);
+  if (value == nullptr || !value->is_array()) {
+    expected(key, "a list");
+    return nullptr;
+  }
+  if (value->size() > most) {
+    fail(key, fmt::format("the list has {} entries; it may have {}", value->size(), most));
+    return nullptr;
+  }
+  return value;
+}
+
+std::vector<std::uint64_t> FieldReader::counts(const char* key, std::size_t most) const {
+  std::vector<std::uint64_t> counts;
+  const InJson* value = list(key, most);
+  if (value == nullptr) {
+    return counts;
+  }
+  for (const InJson& item : *value) {
+    if (!item.is_number_unsigned()) {
+      fail(key, fmt::format("expected a list of counts, it has {}", shown(item)));
+      return {};
+    }
+    counts.push_back(item.get<std::uint64_t>());
+  }
+  return counts;
+}
+
+std::vector<double> FieldReader::numbers(const char* key, std::size_t most) const {
+  std::vector<double> numbers;
+  const InJson* value = list(key, most);
+  if (value == nullptr) {
+    return numbers;
+  }
+  for (const InJson& item : *value) {
+    if (!item.is_number()) {
+      fail(key, fmt::format("expected a list of numbers, it has {}", shown(item)));
+      return {};
+    }
+    numbers.push_back(item.get<double>());
+  }
+  return numbers;
+}
+
 void FieldReader::unknownName(const char* key, const std::string& name) const {
   fail(key, fmt::format("{} is none of the known names", shown(name)));
 }

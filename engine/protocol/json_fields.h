@@ -63,6 +63,9 @@ class FieldReader {
   /// The objects, or the texts, of a list.
   [[nodiscard]] std::vector<FieldReader> objects(const char* key) const;
   [[nodiscard]] std::vector<std::string> texts(const char* key) const;
+  /// The numbers of a list, at most `most` of them.
+  [[nodiscard]] std::vector<std::uint64_t> counts(const char* key, std::size_t most) const;
+  [[nodiscard]] std::vector<double> numbers(const char* key, std::size_t most) const;
 
   /// A name that `fromName` knows; its value, or `otherwise` and a problem with the name in it.
   template <typename Value>
@@ -80,9 +83,13 @@ class FieldReader {
   /// Notes that `name` in a field is none of the known ones.
   void unknownName(const char* key, const std::string& name) const;
 
+  /// Notes what is wrong with a field, when the caller knows better.
+  void fail(const char* key, const std::string& text) const;
+
  private:
   [[nodiscard]] const InJson* find(const char* key) const;
-  void fail(const char* key, const std::string& text) const;
+  /// The list in a field; null, noted, if there is none or it is longer than `most`.
+  [[nodiscard]] const InJson* list(const char* key, std::size_t most) const;
   void expected(const char* key, const char* what) const;
 
   const InJson* object_;

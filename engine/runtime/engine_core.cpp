@@ -38,6 +38,17 @@ api::RequestOutput progressOf(const Sequence& sequence) {
   return output;
 }
 
+api::DraftStats checkedDrafts(std::span<const TokenId> guesses, std::span<const TokenId> drawn) {
+  api::DraftStats stats;
+  bool accepted = true;
+  for (std::size_t i = 0; i < std::min(guesses.size(), api::kDraftPositions); ++i) {
+    accepted = accepted && i < drawn.size() && drawn[i] == guesses[i];
+    stats.proposed[i] = 1;
+    stats.accepted[i] = accepted ? 1 : 0;
+  }
+  return stats;
+}
+
 const char* finishName(api::FinishReason reason) {
   switch (reason) {
     case api::FinishReason::Stop:
@@ -398,14 +409,17 @@ Result<void> EngineCore::runStep() {
     }
     return {};
   }
+  for (int i = 0; i < plan.preempted; ++i) {
+    stats_.recordPreemption();
+  }
   StepRecord record;
   for (const ScheduledChunk& scheduled : plan.chunks) {
-    record.promptTokens +=
-        std::clamp<std::int64_t>(scheduled.sequence->promptTokens - scheduled.position,
-                                 0,
-                                 scheduled.count);
+    const std::int64_t promptTokens = scheduled.sequence->promptTokens;
+    record.promptTokensFresh +=
+        std::clamp<std::int64_t>(promptTokens - scheduled.position, 0, scheduled.count);
+    record.decodeRows += scheduled.position >= promptTokens ? 1 : 0;
   }
-  record.generatedTokens = deliver(plan, *outcome);
+  deliver(plan, *outcome, record);
   record.duration = std::chrono::steady_clock::now() - begin;
   record.communication = communicated() - communicatedBefore;
   scheduler_->stepTook(record.duration);
@@ -421,6 +435,9 @@ Result<StepOutcome> EngineCore::forward(const SchedulerOutput& plan, MonotonicTi
     if (!sequence.started) {
       sequence.started = now;
       sequence.cachedTokens = sequence.kv->cachedTokens;
+      stats_.recordAdmission(sequence.cachedTokens,
+                             sequence.promptTokens,
+                             now - sequence.submitted);
     }
     chunks.push_back({.slot = sequence.kv->slot,
                       .position = scheduled.position,
@@ -434,27 +451,29 @@ Result<StepOutcome> EngineCore::forward(const SchedulerOutput& plan, MonotonicTi
   return runner_->step(kv_->takeOperations(), chunks);
 }
 
-std::int64_t EngineCore::deliver(const SchedulerOutput& plan, const StepOutcome& outcome) {
+void EngineCore::deliver(const SchedulerOutput& plan,
+                         const StepOutcome& outcome,
+                         StepRecord& record) {
   const auto vocabSize = static_cast<std::size_t>(runner_->local().vocabSize());
   std::span<const float> logits = outcome.logits;
   std::span<const TokenId> drafts = outcome.drafts;
-  std::int64_t generated = 0;
   for (const ScheduledChunk& scheduled : plan.chunks) {
     if (!scheduled.samples) {
       scheduler_->committed(*scheduled.sequence, {});
       continue;
     }
     const auto guesses = static_cast<std::size_t>(scheduled.drafts);
+    const std::span<const TokenId> guessed = drafts.first(guesses);
     DrawnTokens drawn = drawTokens(sampler_,
                                    *scheduled.sequence,
                                    logits.first((1 + guesses) * vocabSize),
-                                   drafts.first(guesses));
+                                   guessed);
     logits = logits.subspan((1 + guesses) * vocabSize);
     drafts = drafts.subspan(guesses);
-    generated += static_cast<std::int64_t>(drawn.tokens.size());
+    record.generatedTokens += static_cast<std::int64_t>(drawn.tokens.size());
+    record.drafts += checkedDrafts(guessed, drawn.tokens);
     settle(*scheduled.sequence, std::move(drawn));
   }
-  return generated;
 }
 
 void EngineCore::settle(Sequence& sequence, DrawnTokens drawn) {
@@ -462,6 +481,8 @@ void EngineCore::settle(Sequence& sequence, DrawnTokens drawn) {
   if (!sequence.firstToken) {
     sequence.firstToken = now;
     stats_.recordFirstToken(now - sequence.submitted);
+  } else {
+    stats_.recordTokens(now - *sequence.lastToken);
   }
   sequence.lastToken = now;
   scheduler_->committed(sequence, drawn.tokens);
@@ -483,7 +504,7 @@ void EngineCore::finish(Sequence& sequence,
     const MutexLock lock(mutex_);
     liveIds_.erase(owned->id);
   }
-  stats_.recordFinish(reason);
+  stats_.recordFinish(reason, std::chrono::steady_clock::now() - owned->submitted);
   api::RequestOutput output = progressOf(*owned);
   output.tokens = std::move(tokens);
   output.finish = reason;
@@ -530,10 +551,18 @@ void EngineCore::conclude(const std::optional<Error>& fatal) {
 
 void EngineCore::recordLoad() {
   const kvcache::KvUsage usage = kv_->usage();
-  stats_.recordLoad({scheduler_->running(),
-                     scheduler_->waiting(),
-                     std::int64_t{usage.liveBlocks} * kvcache::kBlockTokens,
-                     std::int64_t{usage.blocks} * kvcache::kBlockTokens});
+  LoadRecord load;
+  load.running = scheduler_->running();
+  load.waiting = scheduler_->waiting();
+  load.kvTokensUsed = std::int64_t{usage.liveBlocks} * kvcache::kBlockTokens;
+  load.kvTokensCapacity = std::int64_t{usage.blocks} * kvcache::kBlockTokens;
+  load.kvBlocks = {static_cast<int>(kvcache::kBlockTokens),
+                   usage.blocks,
+                   usage.liveBlocks,
+                   usage.prefixBlocks,
+                   usage.freeBlocks};
+  load.prefixSnapshots = usage.usedSnapshots;
+  stats_.recordLoad(load);
 }
 
 }  // namespace tandem::runtime

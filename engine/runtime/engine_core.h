@@ -119,8 +119,7 @@ class EngineCore final : public api::EngineClient {
   void waitForWork();
   Result<void> runStep();
   Result<StepOutcome> forward(const SchedulerOutput& plan, MonotonicTime now);
-  /// Returns how many tokens were generated.
-  std::int64_t deliver(const SchedulerOutput& plan, const StepOutcome& outcome);
+  void deliver(const SchedulerOutput& plan, const StepOutcome& outcome, StepRecord& record);
   /// Hands over what a step drew for a sequence; ends it if that was the last.
   void settle(Sequence& sequence, DrawnTokens drawn);
   /// Sends the last piece and forgets the sequence.

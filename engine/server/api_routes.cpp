@@ -9,6 +9,7 @@ namespace tandem::server {
 Router apiRouter(const RouteContext& context) {
   std::vector<Route> routes;
   for (std::vector<Route> group : {healthRoutes(context),
+                                   metricsRoutes(context),
                                    modelRoutes(context),
                                    chatRoutes(context),
                                    tokenizerRoutes(context)}) {

@@ -24,6 +24,8 @@ struct RouteContext {
 
 /// GET /health
 [[nodiscard]] std::vector<Route> healthRoutes(const RouteContext& context);
+/// GET /metrics
+[[nodiscard]] std::vector<Route> metricsRoutes(const RouteContext& context);
 /// GET /v1/models, /v1/models/{id}
 [[nodiscard]] std::vector<Route> modelRoutes(const RouteContext& context);
 /// POST /v1/chat/completions, /chat/completions

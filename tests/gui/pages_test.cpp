@@ -16,6 +16,8 @@
 #include "ui/pages/engine/timeline_view.h"
 #include "ui/shell/first_run_card.h"
 #include "ui/widgets/metric_chart.h"
+#include "ui/widgets/share_rows.h"
+#include "ui/widgets/split_bar.h"
 #include "ui/widgets/status_badge.h"
 
 namespace tandem::test {
@@ -63,6 +65,7 @@ class PagesTest : public QObject {
   void toolResultsAreEditedAndSentTogether();
   void failedAnswerSaysWhyAndOffersRetry();
   void chartDescribesItsValues();
+  void monitorDescribesCacheAndDrafts();
   void firstRunOffersTheDemo();
   void textSizeChangesEverywhere();
 };
@@ -82,6 +85,8 @@ void PagesTest::screensOfEveryStateAreKept_data() {
                                  << "empty";
   QTest::newRow("monitor live") << "monitor"
                                 << "live";
+  QTest::newRow("monitor guard") << "monitor"
+                                 << "guard";
   QTest::newRow("monitor after") << "monitor"
                                  << "after";
   QTest::newRow("first run") << "first-run"
@@ -99,7 +104,7 @@ void PagesTest::screensOfEveryStateAreKept() {
   } else {
     QVERIFY(f.window.showPage(page));
   }
-  if (page == u"chat" || state == u"live" || state == u"ready") {
+  if (page == u"chat" || state == u"live" || state == u"guard" || state == u"ready") {
     f.panel.setEngine(readyEngine());
     f.chat.setAvailable(state != u"unavailable",
                         state != u"unavailable" ? QStringLiteral("Message the model")
@@ -153,7 +158,13 @@ void PagesTest::screensOfEveryStateAreKept() {
       f.monitor.addStats(
           sampleStats(1'000'000 + second * 1000, decode, second % 60 == 0 ? 412 : 0));
     }
-    f.monitor.setLive(state == u"live");
+    if (state == u"guard") {
+      api::EngineStats stats = sampleStats(1'240'000, 61.4, 0);
+      stats.memoryGuard = {api::MemoryGuardState::Shrinking,
+                           "Worker has 2.1 GiB left; 3.0 GiB must stay."};
+      f.monitor.addStats(stats);
+    }
+    f.monitor.setLive(state != u"after");
   }
   for (const QSize size : {QSize(1024, 700), QSize(1480, 940)}) {
     f.window.resize(size);
@@ -441,6 +452,42 @@ void PagesTest::chartDescribesItsValues() {
   QVERIFY(decode != nullptr);
   QTRY_COMPARE(decode->accessibleDescription(),
                QStringLiteral("decode: now 53.0, lowest 51.0, highest 53.0"));
+}
+
+void PagesTest::monitorDescribesCacheAndDrafts() {
+  PanelFixture f;
+  f.panel.setEngine(readyEngine());
+  QVERIFY(f.window.showPage(QStringLiteral("monitor")));
+  f.window.show();
+  api::EngineStats stats = sampleStats(1'000'000, 60, 0);
+  f.monitor.addStats(stats);
+  stats.wallMs += 60'000;
+  stats.drafts = {{100, 50, 10}, {90, 40, 1}};
+  stats.memoryGuard = {api::MemoryGuardState::Holding, "Head has 2.1 GiB left."};
+  f.monitor.addStats(stats);
+  auto* kv = visibleChild<ui::SplitBar>(f.window, QStringLiteral("KV cache in tokens"));
+  QVERIFY(kv != nullptr);
+  QCOMPARE(kv->accessibleDescription(),
+           QStringLiteral("live 1,024, kept for reuse 5,632, free 9,728"));
+  auto* drafts =
+      visibleChild<ui::ShareRows>(f.window,
+                                  QStringLiteral("Accepted drafted tokens by place in the draft"));
+  QVERIFY(drafts != nullptr);
+  QCOMPARE(drafts->accessibleDescription(), QStringLiteral("1st 90 %, 2nd 80 %, 3rd 10 %"));
+  const QString texts = visibleTexts(f.window).join(QLatin1Char('\n'));
+  QVERIFY2(texts.contains(QStringLiteral("no new request starts. Head has 2.1 GiB left.")),
+           qPrintable(texts));
+  // What is painted follows the values: a longer live part is seen.
+  const QImage before = kv->grab().toImage();
+  stats.wallMs += 1000;
+  stats.kvBlocks = {256, 64, 40, 12, 12};
+  f.monitor.addStats(stats);
+  QVERIFY(kv->grab().toImage() != before);
+  // A stopped engine guards nothing.
+  f.monitor.setLive(false);
+  QVERIFY(!visibleTexts(f.window)
+               .join(QLatin1Char('\n'))
+               .contains(QStringLiteral("no new request starts")));
 }
 
 void PagesTest::firstRunOffersTheDemo() {

@@ -67,6 +67,22 @@ api::EngineStats sampleStats(std::int64_t wallMs, double decode, double prefill)
   stats.decodeTokensPerSecond = decode;
   stats.prefillTokensPerSecond = prefill;
   stats.lastTtftSeconds = 0.081;
+  stats.waiting = decode > 0 ? 2 : 0;
+  stats.cachedPromptTokens = 31'400;
+  stats.cachedTokensPerSecond = prefill * 3;
+  stats.latency.queue.recent = api::RecentDurations{12, 0.004, 0.31};
+  stats.latency.firstToken.recent = api::RecentDurations{12, 0.081, 1.3};
+  stats.latency.interToken.recent = api::RecentDurations{2410, 0.0161, 0.0236};
+  stats.workerLagSeconds = 0.0021;
+  // Twenty rounds a second.
+  const auto rounds = static_cast<std::uint64_t>(wallMs % 1'000'000 / 50);
+  stats.drafts = {{rounds, rounds, rounds},
+                  {rounds * 84 / 100, rounds * 61 / 100, rounds * 37 / 100}};
+  stats.kvBlocks = {256, 64, 4, 22, 38};
+  stats.prefixCache.queriedTokens = 48210;
+  stats.prefixCache.hitTokens = 31'400;
+  stats.prefixCache.snapshots = 5;
+  stats.prefixCache.diskBytes = 212 * kMiB;
   stats.communicationShare = 0.12;
   stats.kvTokensUsed = 1024;
   stats.kvTokensCapacity = 16384;

@@ -2,6 +2,8 @@
 // Words and figures for the engine's state.
 #include "ui/shell/panel_view_model.h"
 
+#include <optional>
+
 #include "ui/widgets/quantity.h"
 
 namespace tandem::ui {
@@ -61,6 +63,15 @@ QString PanelViewModel::decodeText() const {
   return engine_.ready() && engine_.stats
              ? tr("%1 tok/s").arg(rateText(engine_.stats->decodeTokensPerSecond))
              : unknownQuantity();
+}
+
+QString PanelViewModel::kvText() const {
+  if (!engine_.ready() || !engine_.stats) {
+    return unknownQuantity();
+  }
+  const api::KvTokens tokens = api::kvTokens(*engine_.stats);
+  return percentText(tokens.total > 0 ? std::optional(double(tokens.live) / double(tokens.total))
+                                      : std::nullopt);
 }
 
 const api::RankMemory* PanelViewModel::memoryOf(int rank) const {

@@ -23,6 +23,8 @@ class PanelViewModel : public QObject {
   [[nodiscard]] QString stateWord() const;
   /// "62.1 tok/s", or a dash while nothing is known.
   [[nodiscard]] QString decodeText() const;
+  /// "16 %" of the KV cache that requests hold, or a dash.
+  [[nodiscard]] QString kvText() const;
   /// "1.2 GiB" of one rank's process, or a dash.
   [[nodiscard]] QString memoryText(int rank) const;
   /// What is left on that rank's host: "of 121.7 GiB, 82.0 free", or "".

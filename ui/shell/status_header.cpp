@@ -46,6 +46,7 @@ StatusHeader::StatusHeader(const Theme& theme, PanelViewModel& panel, QWidget* p
       endpoint_(new ElidedLabel(Qt::ElideMiddle, this)),
       copyEndpoint_(makeIconButton(tr("Copy endpoint"), this)),
       decode_(nullptr),
+      kv_(nullptr),
       memory_{},
       action_(makeButton({}, "primary", this)) {
   setProperty("look", QByteArray("header"));
@@ -59,7 +60,7 @@ StatusHeader::StatusHeader(const Theme& theme, PanelViewModel& panel, QWidget* p
 
   auto* bar = new QHBoxLayout(this);
   bar->setContentsMargins(spacing::kPage, spacing::kSmall, spacing::kPage, spacing::kSmall);
-  bar->setSpacing(spacing::kPage);
+  bar->setSpacing(spacing::kCard);
   bar->addWidget(state_);
 
   auto* identity = new QVBoxLayout;
@@ -73,7 +74,8 @@ StatusHeader::StatusHeader(const Theme& theme, PanelViewModel& panel, QWidget* p
   engine->addStretch(1);
   bar->addLayout(engine, 1);
 
-  decode_ = addFigure(*bar, tr("Decode"), 11, this);
+  decode_ = addFigure(*bar, tr("Decode"), 10, this);
+  kv_ = addFigure(*bar, tr("KV"), 5, this);
   memory_[0] = addFigure(*bar, tr("Head memory"), 10, this);
   memory_[1] = addFigure(*bar, tr("Worker memory"), 10, this);
   bar->addWidget(action_);
@@ -96,6 +98,9 @@ void StatusHeader::refresh() {
   copyEndpoint_->setVisible(!engine.endpoint.isEmpty());
   decode_->setText(panel_.decodeText());
   decode_->setAccessibleName(tr("Decode speed %1").arg(panel_.decodeText()));
+  kv_->setText(panel_.kvText());
+  kv_->setToolTip(tr("KV cache held by requests"));
+  kv_->setAccessibleName(tr("KV cache %1 held by requests").arg(panel_.kvText()));
   for (int rank = 0; rank < 2; ++rank) {
     QLabel* memory = memory_[static_cast<std::size_t>(rank)];
     memory->setText(panel_.memoryText(rank));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The strip above every page: state, model, endpoint, speed, memory, Start or Stop.
+// The strip above every page: state, model, endpoint, speed, KV cache, memory, Start or Stop.
 #pragma once
 
 #include <array>
@@ -34,6 +34,7 @@ class StatusHeader : public QFrame {
   ElidedLabel* endpoint_;
   QToolButton* copyEndpoint_;
   QLabel* decode_;
+  QLabel* kv_;
   std::array<QLabel*, 2> memory_;
   QPushButton* action_;
 };

@@ -48,6 +48,10 @@ QString countText(std::int64_t count) {
   return QLocale(QLocale::English).toString(count);
 }
 
+QString percentText(std::optional<double> share) {
+  return share ? tr("%1 %").arg(std::lround(*share * 100)) : unknownQuantity();
+}
+
 QString bytesText(std::uint64_t bytes) {
   return QString::fromStdString(formatBytes(bytes));
 }

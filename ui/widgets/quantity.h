@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include <QString>
 
@@ -16,6 +17,8 @@ namespace tandem::ui {
 [[nodiscard]] QString rateText(double perSecond);
 /// "48,210"
 [[nodiscard]] QString countText(std::int64_t count);
+/// "84 %" of a share from 0 to 1, or a dash
+[[nodiscard]] QString percentText(std::optional<double> share);
 /// "13.9 MiB"
 [[nodiscard]] QString bytesText(std::uint64_t bytes);
 /// "0.71 GB/s": decimal, as transfer rates are given

@@ -19,6 +19,7 @@
 #include "engine/server/api_routes.h"
 #include "tests/support/byte_tokenizer.h"
 #include "tests/support/fake_engine.h"
+#include "tests/support/prometheus_text.h"
 #include "tests/support/raw_http_client.h"
 
 using namespace tandem;
@@ -27,6 +28,9 @@ using namespace std::chrono_literals;
 using tandem::testing::FakeEngine;
 using tandem::testing::FakeReply;
 using tandem::testing::fetch;
+using tandem::testing::parsePrometheus;
+using tandem::testing::PrometheusSample;
+using tandem::testing::PrometheusText;
 using tandem::testing::RawHttpClient;
 using tandem::testing::RawResponse;
 using Json = nlohmann::ordered_json;
@@ -564,8 +568,26 @@ class HttpServerTest : public QObject {
     QCOMPARE(refused.status, 401);
     QCOMPARE(errorOf(refused)["code"].get<std::string>(), std::string("invalid_api_key"));
     QCOMPARE(fetch(stand.port(), "GET", "/nope").status, 401);  // routes are not shown either
+    QCOMPARE(fetch(stand.port(), "GET", "/metrics").status, 401);
     const std::string header = fmt::format("Authorization: Bearer {}\r\n", kKey);
     QCOMPARE(fetch(stand.port(), "POST", kChat, chatBody(), header).status, 200);
+    QCOMPARE(fetch(stand.port(), "GET", "/metrics", {}, header).status, 200);
+  }
+
+  void metricsAreGivenInPrometheusFormat() {
+    Stand stand(tokenizer_, saysForever());
+    RawHttpClient client(stand.port());
+    QVERIFY(client.request("POST", kChat, chatBody()));
+    QVERIFY(stand.engine.waitForLive(1));
+    const RawResponse response = fetch(stand.port(), "GET", "/metrics");
+    QCOMPARE(response.status, 200);
+    QCOMPARE(response.headers.at("content-type"),
+             std::string("text/plain; version=0.0.4; charset=utf-8"));
+    const Result<PrometheusText> metrics = parsePrometheus(response.body);
+    QVERIFY2(metrics.ok(), metrics ? "" : metrics.error().text().c_str());
+    const PrometheusSample& running = metrics->at("vllm:num_requests_running").samples.at(0);
+    QCOMPARE(running.value, 1.0);
+    QCOMPARE(running.labels.at("model_name"), std::string("fake-v4"));
   }
 
   void beyondLoopbackAKeyIsRequired() {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Markdown blocks, log rows, quantities and the sentences of the view-models.
+#include <QSet>
 #include <QTest>
 
 #include "ui/pages/chat/markdown.h"
@@ -54,6 +55,12 @@ class UiTest : public QObject {
   void unknownFiguresAreADash();
   void aClockSetBackStartsTheChartsAnew();
   void aSnapshotSentTwiceIsOnePoint();
+  void tilesTellTheLastMinutesDurations();
+  void tilesTellComputedFromCachedPrompts();
+  void theKvCacheIsDividedAsItsBlocksAre();
+  void draftsAreTheLastMinutesWhileThereAreSome();
+  void theMemoryGuardSaysWhatItDoes();
+  void theHeaderTellsHowFullTheKvCacheIs();
 };
 
 void UiTest::listsKeepTheirMarksAndDepth() {
@@ -264,6 +271,150 @@ void UiTest::aSnapshotSentTwiceIsOnePoint() {
     monitor.addStats(stats);
   }
   QCOMPARE(monitor.series(ui::MonitorViewModel::Decode).size(), std::size_t{3});
+}
+
+namespace {
+
+/// The value and the note of one tile.
+QString tileText(const ui::MonitorViewModel& monitor, const char* name) {
+  for (const ui::Tile& tile : monitor.tiles()) {
+    if (tile.name == QLatin1String(name)) {
+      return tile.value + QStringLiteral(" | ") + tile.note;
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+void UiTest::tilesTellTheLastMinutesDurations() {
+  ui::MonitorViewModel monitor;
+  api::EngineStats stats;
+  stats.wallMs = 1000;
+  stats.lastTtftSeconds = 0.4;
+  stats.latency.interToken.recent = api::RecentDurations{2410, 0.0161, 0.0236};
+  stats.latency.queue.recent = api::RecentDurations{19, 1.3, 3};
+  stats.communicationShare = 0.123;
+  stats.workerLagSeconds = 0.0021;
+  monitor.addStats(stats);
+  QCOMPARE(tileText(monitor, "Between tokens"),
+           QStringLiteral("16 ms | median of 2,410; p95 24 ms"));
+  // Too few for a percentile.
+  QCOMPARE(tileText(monitor, "Queue"), QStringLiteral("1.3 s | median of 19, last minute"));
+  // An older engine tells its newest request only.
+  QCOMPARE(tileText(monitor, "First token"), QStringLiteral("400 ms | newest request"));
+  QCOMPARE(tileText(monitor, "Communication"), QStringLiteral("12 % | of steps, worker +2 ms"));
+  stats.wallMs = 2000;
+  stats.latency.firstToken.recent = api::RecentDurations{20, 0.08, 1.5};
+  stats.latency.interToken.recent.reset();
+  stats.workerLagSeconds = -0.0034;
+  monitor.addStats(stats);
+  QCOMPARE(tileText(monitor, "First token"), QStringLiteral("80 ms | median of 20; p95 1.5 s"));
+  QCOMPARE(tileText(monitor, "Between tokens"),
+           ui::unknownQuantity() + QStringLiteral(" | none in the last minute"));
+  QCOMPARE(tileText(monitor, "Communication"), QStringLiteral("12 % | of steps, head +3 ms"));
+}
+
+void UiTest::tilesTellComputedFromCachedPrompts() {
+  ui::MonitorViewModel monitor;
+  api::EngineStats stats;
+  stats.wallMs = 1000;
+  stats.prefillTokensPerSecond = 412;
+  stats.cachedTokensPerSecond = 1236;
+  stats.running = 3;
+  stats.waiting = 7;
+  monitor.addStats(stats);
+  QCOMPARE(tileText(monitor, "Prefill"), QStringLiteral("412 | tok/s + 1,236 from cache"));
+  QCOMPARE(tileText(monitor, "Requests"), QStringLiteral("3 | running, 7 waiting"));
+  using Series = ui::MonitorViewModel::Series;
+  QCOMPARE(monitor.series(Series::CachedPrefill).back().value, 1236.0);
+  QCOMPARE(monitor.series(Series::Running).back().value, 3.0);
+  QCOMPARE(monitor.series(Series::Waiting).back().value, 7.0);
+}
+
+void UiTest::theKvCacheIsDividedAsItsBlocksAre() {
+  ui::MonitorViewModel monitor;
+  QVERIFY(monitor.kv().parts.empty());
+  api::EngineStats stats;
+  stats.kvBlocks = {256, 64, 4, 22, 38};
+  stats.prefixCache = {48210, 31400, 5, 3U << 20, std::nullopt};
+  stats.preemptions = 2;
+  monitor.addStats(stats);
+  const ui::KvPicture kv = monitor.kv();
+  QCOMPARE(kv.parts.size(), std::size_t{3});
+  QCOMPARE(kv.parts[0].value, 1024.0);
+  QCOMPARE(kv.parts[1].value, 5632.0);
+  QCOMPARE(kv.parts[1].text, QStringLiteral("5,632"));
+  QVERIFY(kv.parts[1].fill == ui::PartFill::Hatched);
+  QCOMPARE(kv.parts[2].value, 9728.0);
+  QCOMPARE(kv.use, QStringLiteral("Requests hold 1,024 of 16,384 tokens, 6 %"));
+  QCOMPARE(kv.hits,
+           QStringLiteral("Of 48,210 prompt tokens 65 % were in the cache; 3.0 MiB on disk; "
+                          "2 preempted"));
+}
+
+void UiTest::draftsAreTheLastMinutesWhileThereAreSome() {
+  ui::MonitorViewModel monitor;
+  api::EngineStats stats;
+  const auto at = [&](int second, std::uint64_t drafts, std::uint64_t accepted) {
+    stats.wallMs = second * 1000;
+    stats.drafts = {{drafts, drafts, 0}, {accepted, accepted / 2, 0}};
+    monitor.addStats(stats);
+  };
+  at(1, 0, 0);
+  QCOMPARE(monitor.drafts().summary, QStringLiteral("Nothing was drafted yet"));
+  QVERIFY(!monitor.drafts().rows.at(0).share.has_value());
+  at(2, 1000, 100);
+  at(30, 1100, 180);
+  at(62, 1200, 280);  // the minute before began with 1000
+  const ui::DraftPicture minute = monitor.drafts();
+  QCOMPARE(minute.summary, QStringLiteral("200 drafts in the last minute"));
+  QCOMPARE(minute.rows.at(0).share.value(), 0.9);
+  QCOMPARE(minute.rows.at(1).share.value(), 0.45);
+  QVERIFY(!minute.rows.at(2).share.has_value());
+  QCOMPARE(tileText(monitor, "Tokens a step"), QStringLiteral("2.35 | 68 % of drafted tokens"));
+  for (const int second : {80, 110, 150}) {
+    at(second, 1200, 280);
+  }
+  QCOMPARE(monitor.drafts().summary, QStringLiteral("1,200 drafts since the start"));
+  at(151, 10, 5);  // another engine
+  QCOMPARE(monitor.drafts().summary, QStringLiteral("10 drafts since the start"));
+  QCOMPARE(monitor.drafts().rows.at(0).share.value(), 0.5);
+}
+
+void UiTest::theMemoryGuardSaysWhatItDoes() {
+  ui::MonitorViewModel monitor;
+  QVERIFY(monitor.guardSentence().isEmpty());
+  api::EngineStats stats;
+  QStringList sentences;
+  for (const api::MemoryGuardState state : api::kMemoryGuardStates) {
+    stats.wallMs += 1000;
+    stats.memoryGuard = {state, "Head has 2.1 GiB left."};
+    monitor.addStats(stats);
+    sentences << monitor.guardSentence();
+  }
+  QVERIFY(sentences[0].isEmpty());
+  for (const QString& sentence : sentences.mid(1)) {
+    QVERIFY2(sentence.endsWith(QStringLiteral(" Head has 2.1 GiB left.")), qPrintable(sentence));
+  }
+  QCOMPARE(QSet<QString>(sentences.begin(), sentences.end()).size(), qsizetype{4});
+}
+
+void UiTest::theHeaderTellsHowFullTheKvCacheIs() {
+  ui::PanelViewModel panel;
+  ui::EngineSnapshot engine;
+  engine.link = app::EngineLink::Attached;
+  engine.state = api::EngineState::Ready;
+  engine.stats = api::EngineStats{};
+  panel.setEngine(engine);
+  QCOMPARE(panel.kvText(), ui::unknownQuantity());
+  engine.stats->kvTokensUsed = 300;
+  engine.stats->kvTokensCapacity = 1000;
+  panel.setEngine(engine);
+  QCOMPARE(panel.kvText(), QStringLiteral("30 %"));
+  engine.stats->kvBlocks = {256, 4, 1, 2, 1};
+  panel.setEngine(engine);
+  QCOMPARE(panel.kvText(), QStringLiteral("25 %"));
 }
 
 }  // namespace tandem::test

@@ -4,7 +4,9 @@
 
 #include <QFrame>
 #include <QGridLayout>
+#include <QHBoxLayout>
 #include <QLabel>
+#include <QScrollArea>
 #include <QVBoxLayout>
 
 #include "engine/base/byte_size.h"
@@ -12,16 +14,25 @@
 #include "ui/shell/panel_view_model.h"
 #include "ui/theme/spacing.h"
 #include "ui/theme/theme.h"
+#include "ui/widgets/elided_label.h"
 #include "ui/widgets/looks.h"
 #include "ui/widgets/metric_chart.h"
 #include "ui/widgets/quantity.h"
+#include "ui/widgets/share_rows.h"
+#include "ui/widgets/split_bar.h"
 
 namespace tandem::ui {
 
 namespace {
 
+constexpr int kTileColumns = 4;
+
 QString memoryAxis(double bytes) {
   return bytesText(static_cast<std::uint64_t>(bytes));
+}
+
+QString requestsAxis(double count) {
+  return QString::number(count, 'g', 4);
 }
 
 }  // namespace
@@ -35,14 +46,28 @@ MonitorPage::MonitorPage(const Theme& theme,
       panel_(panel),
       monitor_(monitor),
       sentence_(makeLabel({}, "quiet", this)),
+      guard_(makeLabel({}, "strong", this)),
+      kv_(new SplitBar(theme, tr("KV cache in tokens"))),
+      kvUse_(makeLabel({}, "label", this)),
+      kvHits_(makeLabel({}, "caption", this)),
+      drafts_(new ShareRows(theme,
+                            tr("Accepted drafted tokens by place in the draft"),
+                            &Palette::decode)),
+      draftSummary_(makeLabel({}, "caption", this)),
       decode_(new MetricChart(theme,
                               tr("Decode speed, tokens per second"),
                               {{tr("decode"), &Palette::decode}},
                               rateText)),
       prefill_(new MetricChart(theme,
                                tr("Prefill speed, tokens per second"),
-                               {{tr("prefill"), &Palette::prefill, Qt::DotLine}},
+                               {{tr("computed"), &Palette::prefill, Qt::DotLine},
+                                {tr("cached"), &Palette::prefill, Qt::DashDotLine}},
                                rateText)),
+      requests_(new MetricChart(
+          theme,
+          tr("Requests running and waiting"),
+          {{tr("running"), &Palette::accent}, {tr("waiting"), &Palette::textQuiet, Qt::DashLine}},
+          requestsAxis)),
       memory_(new MetricChart(
           theme,
           tr("Memory of each node's engine process"),
@@ -50,30 +75,55 @@ MonitorPage::MonitorPage(const Theme& theme,
           memoryAxis)) {
   setProperty("look", QByteArray("page"));
   setAccessibleName(tr("Monitor"));
+  guard_->setWordWrap(true);
+  guard_->hide();
+  kvHits_->setWordWrap(true);
   decode_->setSmallestTop(10);
   prefill_->setSmallestTop(10);
+  requests_->setSmallestTop(4);
   memory_->setSmallestTop(double(64 * kMiB));
   memory_->setTickUnit(double(kMiB));
-  for (MetricChart* chart : {decode_, prefill_, memory_}) {
+  for (MetricChart* chart : {decode_, prefill_, requests_, memory_}) {
     chart->setWindow(MonitorViewModel::kWindowSeconds);
   }
 
-  auto* charts = new QGridLayout;
-  charts->setSpacing(spacing::kCard);
-  charts->addWidget(chartCard(tr("Decode, tok/s"), decode_), 0, 0);
-  charts->addWidget(chartCard(tr("Prefill, tok/s"), prefill_), 0, 1);
-  charts->addWidget(chartCard(tr("Engine memory"), memory_), 1, 0, 1, 2);
-  charts->setColumnStretch(0, 1);
-  charts->setColumnStretch(1, 1);
+  auto* cards = new QGridLayout;
+  cards->setSpacing(spacing::kCard);
+  auto* split = new QHBoxLayout;
+  split->setSpacing(spacing::kCard);
+  split->addWidget(buildKvCard(), 2);
+  split->addWidget(buildDraftCard(), 1);
+  cards->addLayout(split, 0, 0, 1, 2);
+  cards->addWidget(chartCard(tr("Decode, tok/s"), decode_), 1, 0);
+  cards->addWidget(chartCard(tr("Prefill, tok/s"), prefill_), 1, 1);
+  cards->addWidget(chartCard(tr("Requests"), requests_), 2, 0);
+  cards->addWidget(chartCard(tr("Engine memory"), memory_), 2, 1);
+  cards->setColumnStretch(0, 1);
+  cards->setColumnStretch(1, 1);
+  cards->setRowStretch(1, 1);
+  cards->setRowStretch(2, 1);
 
+  auto* ground = new QWidget;
+  ground->setProperty("look", QByteArray("page"));
+  auto* content = new QVBoxLayout(ground);
+  content->setContentsMargins(spacing::kPage, spacing::kPage, spacing::kPage, spacing::kPage);
+  content->setSpacing(spacing::kCard);
+  content->addWidget(makeLabel(tr("Monitor"), "title", ground));
+  content->addWidget(sentence_);
+  content->addWidget(guard_);
+  content->addWidget(buildTiles());
+  content->addLayout(cards, 1);
+
+  // On a low window the charts keep their height and the page scrolls.
+  auto* scroll = new QScrollArea(this);
+  scroll->setWidgetResizable(true);
+  scroll->setFrameShape(QFrame::NoFrame);
+  scroll->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+  scroll->setAccessibleName(tr("Figures and charts"));
+  scroll->setWidget(ground);
   auto* layout = new QVBoxLayout(this);
-  layout->setContentsMargins(spacing::kPage, spacing::kPage, spacing::kPage, spacing::kPage);
-  layout->setSpacing(spacing::kCard);
-  layout->addWidget(makeLabel(tr("Monitor"), "title", this));
-  layout->addWidget(sentence_);
-  layout->addWidget(buildTiles());
-  layout->addLayout(charts, 1);
-  layout->setStretch(3, 1);
+  layout->setContentsMargins(0, 0, 0, 0);
+  layout->addWidget(scroll);
 
   connect(&monitor_, &MonitorViewModel::changed, this, &MonitorPage::refresh);
   connect(&panel_, &PanelViewModel::changed, this, &MonitorPage::refresh);
@@ -85,7 +135,7 @@ QWidget* MonitorPage::buildTiles() {
   auto* grid = new QGridLayout(row);
   grid->setContentsMargins(0, 0, 0, 0);
   grid->setSpacing(spacing::kMedium);
-  int column = 0;
+  int place = 0;
   for (const Tile& tile : monitor_.tiles()) {
     auto* card = makeFrame("card", row);
     auto* inside = new QVBoxLayout(card);
@@ -96,26 +146,49 @@ QWidget* MonitorPage::buildTiles() {
     inside->setSpacing(0);
     TileView view{makeLabel(tile.name, "caption", card),
                   makeLabel({}, "figure", card),
-                  makeLabel({}, "caption", card)};
+                  new ElidedLabel(Qt::ElideRight, card)};
+    view.note->setProperty("look", QByteArray("caption"));
     inside->addWidget(view.name);
     inside->addWidget(view.value);
     inside->addWidget(view.note);
     tiles_.push_back(view);
-    grid->addWidget(card, 0, column);
-    grid->setColumnStretch(column, 1);
-    ++column;
+    grid->addWidget(card, place / kTileColumns, place % kTileColumns);
+    grid->setColumnStretch(place % kTileColumns, 1);
+    ++place;
   }
   return row;
 }
 
-QWidget* MonitorPage::chartCard(const QString& title, MetricChart* chart) {
+QFrame* MonitorPage::card(const QString& title) {
   auto* card = makeFrame("card", this);
   auto* layout = new QVBoxLayout(card);
-  layout->setContentsMargins(spacing::kCard, spacing::kMedium, spacing::kSmall, spacing::kMedium);
+  layout->setContentsMargins(spacing::kCard, spacing::kMedium, spacing::kCard, spacing::kMedium);
   layout->setSpacing(spacing::kSmall);
   layout->addWidget(makeLabel(title, "section", card));
-  layout->addWidget(chart, 1);
   return card;
+}
+
+QWidget* MonitorPage::buildKvCard() {
+  QFrame* frame = card(tr("KV cache"));
+  for (QWidget* widget : {static_cast<QWidget*>(kvUse_),
+                          static_cast<QWidget*>(kv_),
+                          static_cast<QWidget*>(kvHits_)}) {
+    frame->layout()->addWidget(widget);
+  }
+  return frame;
+}
+
+QWidget* MonitorPage::buildDraftCard() {
+  QFrame* frame = card(tr("Drafts accepted"));
+  frame->layout()->addWidget(drafts_);
+  frame->layout()->addWidget(draftSummary_);
+  return frame;
+}
+
+QWidget* MonitorPage::chartCard(const QString& title, MetricChart* chart) {
+  QFrame* frame = card(title);
+  frame->layout()->addWidget(chart);
+  return frame;
 }
 
 void MonitorPage::showEvent(QShowEvent* event) {
@@ -139,11 +212,23 @@ void MonitorPage::refresh() {
     tiles_[i].value->setText(tiles[i].value);
     tiles_[i].value->setAccessibleName(
         QStringLiteral("%1 %2 %3").arg(tiles[i].name, tiles[i].value, tiles[i].note));
-    tiles_[i].note->setText(tiles[i].note);
+    tiles_[i].note->setFullText(tiles[i].note);
     setLook(*tiles_[i].value, monitor_.live() ? "figure" : "oldFigure");
   }
+  guard_->setText(monitor_.guardSentence());
+  guard_->setVisible(monitor_.live() && !guard_->text().isEmpty());
+  const KvPicture kv = monitor_.kv();
+  kv_->setParts(kv.parts);
+  kvUse_->setText(kv.use);
+  kvHits_->setText(kv.hits);
+  const DraftPicture drafts = monitor_.drafts();
+  drafts_->setRows(drafts.rows);
+  draftSummary_->setText(drafts.summary);
   decode_->setSamples(0, monitor_.series(MonitorViewModel::Decode));
   prefill_->setSamples(0, monitor_.series(MonitorViewModel::Prefill));
+  prefill_->setSamples(1, monitor_.series(MonitorViewModel::CachedPrefill));
+  requests_->setSamples(0, monitor_.series(MonitorViewModel::Running));
+  requests_->setSamples(1, monitor_.series(MonitorViewModel::Waiting));
   memory_->setSamples(0, monitor_.series(MonitorViewModel::HeadMemory));
   memory_->setSamples(1, monitor_.series(MonitorViewModel::WorkerMemory));
 }

@@ -6,15 +6,17 @@
 
 #include <QWidget>
 
-class QGridLayout;
+class QFrame;
 class QLabel;
-class QPushButton;
 
 namespace tandem::ui {
 
+class ElidedLabel;
 class MetricChart;
 class MonitorViewModel;
 class PanelViewModel;
+class ShareRows;
+class SplitBar;
 class Theme;
 
 class MonitorPage : public QWidget {
@@ -33,10 +35,13 @@ class MonitorPage : public QWidget {
   struct TileView {
     QLabel* name;
     QLabel* value;
-    QLabel* note;
+    ElidedLabel* note;
   };
 
   QWidget* buildTiles();
+  QWidget* buildKvCard();
+  QWidget* buildDraftCard();
+  QFrame* card(const QString& title);
   QWidget* chartCard(const QString& title, MetricChart* chart);
   void refresh();
 
@@ -45,8 +50,15 @@ class MonitorPage : public QWidget {
   MonitorViewModel& monitor_;
   QLabel* sentence_;
   std::vector<TileView> tiles_;
+  QLabel* guard_;
+  SplitBar* kv_;
+  QLabel* kvUse_;
+  QLabel* kvHits_;
+  ShareRows* drafts_;
+  QLabel* draftSummary_;
   MetricChart* decode_;
   MetricChart* prefill_;
+  MetricChart* requests_;
   MetricChart* memory_;
 };
 

@@ -77,6 +77,15 @@ bool contains(const std::string& text, const std::string& part) {
   return true;
 }
 
+api::DurationStats someDurations(std::uint64_t number) {
+  api::DurationStats stats;
+  stats.total.bounds = {0.001, 0.5, 2560};
+  stats.total.counts = {1, number, 3, 4};
+  stats.total.sumSeconds = 4.5;
+  stats.recent = api::RecentDurations{number, 0.25, 0.75};
+  return stats;
+}
+
 /// Every field differs from its default and from the others.
 api::EngineStats someStats() {
   api::EngineStats stats;
@@ -98,7 +107,36 @@ api::EngineStats someStats() {
   stats.kvTokensUsed = 14;
   stats.kvTokensCapacity = std::numeric_limits<std::int64_t>::max();
   stats.ranks = {api::RankMemory{0, 1, 2, 3, 4, 5}, api::RankMemory{1, 6, 7, 8, kMost, 10}};
+  stats.requestsAtLength = 15;
+  stats.preemptions = 16;
+  stats.cachedPromptTokens = 17;
+  stats.cachedTokensPerSecond = 18.5;
+  stats.steps = 19;
+  stats.decodeRows = 20;
+  stats.stepSeconds = 21.75;
+  stats.communicationSeconds = 22.5;
+  stats.meanStepSeconds = 0.023;
+  stats.workerLagSeconds = -0.0024;
+  stats.latency.firstToken = someDurations(25);
+  stats.latency.interToken = someDurations(26);
+  stats.latency.queue = someDurations(27);
+  stats.latency.endToEnd = someDurations(kMost);
+  stats.drafts = {{kMost, 29, 30}, {31, 32, 33}};
+  stats.kvBlocks = {256, 34, 35, 36, 37};
+  stats.prefixCache = {38, 39, 40, kMost, 42};
+  stats.memoryGuard = {api::MemoryGuardState::Shrinking, "head has 2.1 GiB left"};
   return stats;
+}
+
+bool same(const api::DurationStats& a, const api::DurationStats& b) {
+  if (a.recent.has_value() != b.recent.has_value()) {
+    return false;
+  }
+  return a.total.bounds == b.total.bounds && a.total.counts == b.total.counts &&
+         a.total.sumSeconds == b.total.sumSeconds &&
+         (!a.recent || (a.recent->count == b.recent->count &&
+                        a.recent->medianSeconds == b.recent->medianSeconds &&
+                        a.recent->p95Seconds == b.recent->p95Seconds));
 }
 
 bool same(const api::EngineStats& a, const api::EngineStats& b) {
@@ -122,7 +160,18 @@ bool same(const api::EngineStats& a, const api::EngineStats& b) {
          a.prefillTokensPerSecond == b.prefillTokensPerSecond &&
          a.decodeTokensPerSecond == b.decodeTokensPerSecond &&
          a.lastTtftSeconds == b.lastTtftSeconds && a.communicationShare == b.communicationShare &&
-         a.kvTokensUsed == b.kvTokensUsed && a.kvTokensCapacity == b.kvTokensCapacity;
+         a.kvTokensUsed == b.kvTokensUsed && a.kvTokensCapacity == b.kvTokensCapacity &&
+         a.requestsAtLength == b.requestsAtLength && a.preemptions == b.preemptions &&
+         a.cachedPromptTokens == b.cachedPromptTokens &&
+         a.cachedTokensPerSecond == b.cachedTokensPerSecond && a.steps == b.steps &&
+         a.decodeRows == b.decodeRows && a.stepSeconds == b.stepSeconds &&
+         a.communicationSeconds == b.communicationSeconds &&
+         a.meanStepSeconds == b.meanStepSeconds && a.workerLagSeconds == b.workerLagSeconds &&
+         same(a.latency.firstToken, b.latency.firstToken) &&
+         same(a.latency.interToken, b.latency.interToken) &&
+         same(a.latency.queue, b.latency.queue) && same(a.latency.endToEnd, b.latency.endToEnd) &&
+         a.drafts == b.drafts && a.kvBlocks == b.kvBlocks && a.prefixCache == b.prefixCache &&
+         a.memoryGuard == b.memoryGuard;
 }
 
 api::EngineInfo someInfo() {
@@ -207,6 +256,66 @@ class ProtocolTest final : public QObject {
     QVERIFY(same(throughMessage(someStats()), someStats()));
     // Before the first step there is little to say: the defaults travel as well.
     QVERIFY(same(throughMessage(api::EngineStats{}), api::EngineStats{}));
+  }
+
+  void statsOfTheFirstEnginesAreReadWithoutTheFieldsTheyDidNotSend() {
+    // As they were sent before there were latencies, drafts, blocks and a memory guard.
+    const std::string line = quoted(
+        "{'v':1,'type':'stats','state':'ready','phase':null,'t':'2026-11-23T13:37:05.120Z',"
+        "'uptime_seconds':2.5,'running':1,'waiting':0,'requests_finished':4,"
+        "'requests_cancelled':0,'requests_failed':0,'prompt_tokens':90,'generated_tokens':7,"
+        "'prefill_tokens_per_second':0.0,'decode_tokens_per_second':3.5,'last_ttft_seconds':0.5,"
+        "'communication_share':0.0,'kv_tokens_used':97,'kv_tokens_capacity':4096,'ranks':[]}");
+    const auto read = decodeMessage(line);
+    QVERIFY2(read.ok(), messageError(line).c_str());
+    const auto& stats = std::get<api::EngineStats>(read.value()->body);
+    QCOMPARE(stats.promptTokens, 90U);
+    QCOMPARE(stats.freshPromptTokens(), 90U);
+    QVERIFY(!stats.meanStepSeconds && !stats.workerLagSeconds && !stats.latency.queue.recent);
+    QCOMPARE(stats.latency.firstToken.total.count(), 0U);
+    QVERIFY(stats.drafts == api::DraftStats{} && stats.kvBlocks == api::KvBlocks{});
+    QVERIFY(stats.memoryGuard == api::MemoryGuardStatus{});
+  }
+
+  void statsThatCannotBeAreRefused_data() {
+    QTest::addColumn<QByteArray>("right");
+    QTest::addColumn<QByteArray>("wrong");
+    QTest::addColumn<QByteArray>("problem");
+    QTest::newRow("a count too few")
+        << QByteArray("'counts':[1,25,3,4]") << QByteArray("'counts':[1,25,3]")
+        << QByteArray("latency.first_token.counts: 3 counts for 3");
+    QTest::newRow("bounds that fall")
+        << QByteArray("'bounds':[0.001,0.5,2560.0]") << QByteArray("'bounds':[0.001,2560.0,0.5]")
+        << QByteArray("latency.first_token.bounds: they do not rise");
+    QTest::newRow("a text for a count")
+        << QByteArray("'counts':[1,25,3,4]") << QByteArray("'counts':[1,25,3,'x']")
+        << QByteArray("expected a list of counts, it has \"x\"");
+    QTest::newRow("a negative draft")
+        << QByteArray("'accepted':[31,32,33]") << QByteArray("'accepted':[31,-32,33]")
+        << QByteArray("drafts.accepted: expected a list of counts");
+    QTest::newRow("a truth for a number")
+        << QByteArray("'bounds':[0.001,0.5,2560.0]") << QByteArray("'bounds':[0.001,true,2560.0]")
+        << QByteArray("expected a list of numbers, it has true");
+    QTest::newRow("an unknown guard state")
+        << QByteArray("'state':'shrinking'") << QByteArray("'state':'sleepy'")
+        << QByteArray("memory_guard.state: \"sleepy\" is none");
+    QTest::newRow("blocks no machine has")
+        << QByteArray("'total':34") << QByteArray("'total':9000000000000")
+        << QByteArray("kv_blocks.total: 9000000000000 is outside");
+    QTest::newRow("a list without end")
+        << QByteArray("'proposed':[") << QByteArray("'proposed':[") + QByteArray("1,").repeated(200)
+        << QByteArray("drafts.proposed: the list has 203 entries; it may have 100");
+  }
+  void statsThatCannotBeAreRefused() {
+    QFETCH(QByteArray, right);
+    QFETCH(QByteArray, wrong);
+    QFETCH(QByteArray, problem);
+    std::string line = withoutNewline(encode(ControlMessage{{}, someStats()}));
+    const std::string from = quoted(right.toStdString());
+    const std::size_t at = line.find(from);
+    QVERIFY(at != std::string::npos);
+    line.replace(at, from.size(), quoted(wrong.toStdString()));
+    QVERIFY(contains(messageError(line), problem.toStdString()));
   }
 
   void repliesWithoutFieldsAndRefusalsArrive() {

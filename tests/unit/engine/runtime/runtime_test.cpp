@@ -689,6 +689,15 @@ class EngineCoreTest : public QObject {
     QCOMPARE(stats->promptTokens, 5U);
     QVERIFY(stats->generatedTokens >= 5U);
     QTRY_COMPARE(rig.core->stats()->kvTokensUsed, 0);
+    QCOMPARE(stats->requestsAtLength, 1U);
+    QCOMPARE(stats->prefixCache.queriedTokens, 5U);
+    QCOMPARE(stats->latency.queue.total.count(), 2U);
+    QCOMPARE(stats->latency.endToEnd.total.count(), 2U);
+    QVERIFY(stats->latency.endToEnd.total.sumSeconds >= held);
+    // Five tokens have four gaps; every step but the two prompts' advances one answer.
+    QVERIFY(stats->latency.interToken.total.count() >= 4U);
+    QCOMPARE(stats->decodeRows, stats->steps - 2);
+    QVERIFY(stats->stepSeconds > 0);
     // A rate covers the last interval only, and rank 1 reports its memory between steps: there
     // must be work until both were seen.
     bool sawRate = false;
