@@ -34,6 +34,14 @@ struct PeerConfig {
   std::filesystem::path secretFile;  // 0600, 32 random bytes
 };
 
+/// When a node that runs out of memory is more important than the engine. What is not set follows
+/// from the node's own size, see runtime::MemoryGuard.
+struct MemoryGuardConfig {
+  bool enabled = true;
+  std::uint64_t floorBytes = 0;  // 0: automatic. With less left on any node the engine ends
+  std::uint64_t holdBytes = 0;   // 0: automatic. With less left no new request is started
+};
+
 struct EngineConfig {
   std::filesystem::path modelFolder;
   int rank = 0;
@@ -51,6 +59,7 @@ struct EngineConfig {
   bool speculative = true;          // draft with the MTP module, if the model has one
   int maxDrafts = 2;                // tokens drafted in a step, 1 to 3
   bool defaultThinking = false;
+  MemoryGuardConfig memoryGuard;
   HttpConfig http;
   PeerConfig peer;
   std::filesystem::path controlSocket;  // empty: no control socket

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <fstream>
 #include <limits>
@@ -26,7 +27,7 @@ void readMemory(api::RankMemory& memory, const std::filesystem::path& proc) {
     if (name == "MemTotal:") {
       memory.hostTotalBytes = kibibytes * kKiB;
     } else if (name == "MemAvailable:") {
-      memory.hostAvailableBytes = kibibytes * kKiB;
+      memory.hostAvailableBytes = std::max(kibibytes, std::uint64_t{1}) * kKiB;
     }
     meminfo.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
   }

@@ -9,7 +9,8 @@
 namespace tandem::runtime {
 
 /// Fills processBytes and the host's bytes from `proc`/self/statm and `proc`/meminfo; a file that
-/// cannot be read leaves zeros, which the dashboard shows as "unknown".
+/// cannot be read leaves zeros, which the dashboard shows as "unknown". A host that has nothing
+/// left reads as 1 KiB, so that it is not taken for one.
 void readMemory(api::RankMemory& memory, const std::filesystem::path& proc = "/proc");
 
 }  // namespace tandem::runtime

@@ -4,9 +4,13 @@
 #include <fmt/core.h>
 
 #include <charconv>
+#include <cstdint>
 #include <map>
 
 #include "engine/runtime/draft_policy.h"
+#include "engine/base/byte_size.h"
+#include "engine/base/result.h"
+#include "engine/runtime/memory_guard.h"
 
 #include <CLI/CLI.hpp>
 
@@ -78,6 +82,34 @@ void addLogOption(CLI::App& app, api::EngineConfig& config) {
   app.add_option("--log-folder",
                  config.logFolder,
                  "folder for engine-RANK.jsonl, the log as JSON lines; made if its parent exists");
+}
+
+void addMemoryGuardOptions(CLI::App& app, api::EngineConfig& config) {
+  app.add_option_function<std::string>(
+         "--memory-guard",
+         [&](const std::string& value) { config.memoryGuard.enabled = value == "on"; },
+         "on (default) or off: give way before a node runs out of memory")
+      ->check(CLI::IsMember({"on", "off"}));
+  const auto addSize = [&app](const char* name, std::uint64_t& bytes, const char* text) {
+    app.add_option_function<double>(
+           name,
+           [&bytes](const double& gib) {
+             bytes = static_cast<std::uint64_t>(gib * static_cast<double>(kGiB));
+           },
+           text)
+        ->check(CLI::Range(0.0, 65536.0));
+  };
+  addSize("--memory-floor",
+          config.memoryGuard.floorBytes,
+          "GiB a node must keep available, else the engine ends; 0: 4, at most 5 % of the node's");
+  addSize("--memory-hold",
+          config.memoryGuard.holdBytes,
+          "GiB available below which no new request is started; 0: twice the floor");
+  app.final_callback([&config] {
+    if (const Result<void> sound = runtime::checkMemoryGuard(config.memoryGuard); !sound) {
+      throw CLI::ValidationError("--memory-hold", sound.error().text());
+    }
+  });
 }
 
 std::string parsePeerAddress(const std::string& text, api::PeerConfig& peer) {

@@ -22,6 +22,9 @@ void addCacheOptions(CLI::App& app, api::EngineConfig& config);
 /// --log-folder
 void addLogOption(CLI::App& app, api::EngineConfig& config);
 
+/// --memory-guard --memory-floor --memory-hold
+void addMemoryGuardOptions(CLI::App& app, api::EngineConfig& config);
+
 /// Fills `peer.host` and `peer.port` from "HOST:PORT", "[V6]:PORT" or "HOST". Gives "" or what is
 /// wrong with it.
 std::string parsePeerAddress(const std::string& text, api::PeerConfig& peer);

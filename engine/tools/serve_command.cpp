@@ -26,6 +26,7 @@ int serveCommand(int argc, char** argv) {
   app.add_option("--control", config.controlSocket, "Unix socket for panel and tandemctl");
   addCacheOptions(app, config);
   addLogOption(app, config);
+  addMemoryGuardOptions(app, config);
   app.add_option("--max-queued", config.maxQueuedRequests, "requests that may wait")
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();

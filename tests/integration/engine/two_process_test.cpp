@@ -323,6 +323,12 @@ class TwoProcessTest : public QObject {
     QTest::newRow("a peer without a secret")
         << QStringList{QStringLiteral("serve")} + model +
                QStringList{QStringLiteral("--peer"), QStringLiteral("127.0.0.1:1")};
+    QTest::newRow("a floor above what holds requests")
+        << QStringList{QStringLiteral("serve")} + model +
+               QStringList{QStringLiteral("--memory-floor"),
+                           QStringLiteral("4.5"),
+                           QStringLiteral("--memory-hold"),
+                           QStringLiteral("4.5")};
     QTest::newRow("a peer with a port of letters")
         << QStringList{QStringLiteral("worker")} + model +
                QStringList{QStringLiteral("--peer"),
