@@ -12,6 +12,7 @@
 
 #include "engine/base/thread_name.h"
 #include "engine/runtime/memory_probe.h"
+#include "engine/runtime/sampling_check.h"
 
 namespace tandem::runtime {
 
@@ -190,11 +191,8 @@ Result<void> EngineCore::checkRequest(const api::TokenRequest& request) const {
                              info_.contextTokens),
                  "Shorten the conversation, or start the engine with a longer context."};
   }
-  if (request.sampling.maxTokens && *request.sampling.maxTokens < 1) {
-    return Error{ErrorCode::InvalidArgument,
-                 fmt::format("maxTokens is {}; an answer has at least one token",
-                             *request.sampling.maxTokens),
-                 ""};
+  if (Result<void> possible = checkSampling(request, info_.vocabSize); !possible) {
+    return possible;
   }
   if (liveIds_.find(request.id) != liveIds_.end()) {
     return Error{ErrorCode::InvalidArgument,
@@ -217,6 +215,11 @@ Result<std::shared_ptr<api::OutputQueue>> EngineCore::submit(api::TokenRequest r
     return queue;
   }
   auto sequence = std::make_unique<Sequence>();
+  // Outside the lock: with a repetition penalty a long prompt takes milliseconds.
+  sequence->samplingState = SamplingState(request.sampling,
+                                          request.thinking,
+                                          request.prompt,
+                                          static_cast<std::int64_t>(request.prompt.size()));
   {
     const MutexLock lock(mutex_);
     if (const Result<void> accepted = checkRequest(request); !accepted) {
@@ -395,7 +398,7 @@ Result<void> EngineCore::runStep() {
     }
     // The model refused the input and changed nothing: only these requests are lost.
     for (const ScheduledChunk& scheduled : plan.chunks) {
-      finish(*scheduled.sequence, api::FinishReason::Failed, {}, logits.error());
+      finish(*scheduled.sequence, api::FinishReason::Failed, logits.error());
     }
     return {};
   }
@@ -414,7 +417,7 @@ bool EngineCore::openSequences(const SchedulerOutput& plan) {
     }
     const Result<SequenceSlot> slot = runner_->openSequence(sequence.maxTokens);
     if (!slot) {
-      finish(sequence, api::FinishReason::Failed, {}, slot.error());
+      finish(sequence, api::FinishReason::Failed, slot.error());
       return false;
     }
     sequence.slot = *slot;
@@ -432,17 +435,20 @@ void EngineCore::deliver(const SchedulerOutput& plan, std::span<const float> log
     }
     const std::span<const float> row = logits.first(vocabSize);
     logits = logits.subspan(vocabSize);
-    const Result<TokenId> token =
-        sampler_.sample(row, sequence.sampling, sequence.seed, sequence.length());
-    if (token) {
-      acceptToken(sequence, *token);
+    Result<SampledToken> sampled = sampler_.sample(row,
+                                                   sequence.sampling,
+                                                   sequence.samplingState,
+                                                   sequence.seed,
+                                                   sequence.length());
+    if (sampled) {
+      acceptToken(sequence, *std::move(sampled));
     } else {
-      finish(sequence, api::FinishReason::Failed, {}, token.error());
+      finish(sequence, api::FinishReason::Failed, sampled.error());
     }
   }
 }
 
-void EngineCore::acceptToken(Sequence& sequence, TokenId token) {
+void EngineCore::acceptToken(Sequence& sequence, SampledToken sampled) {
   const MonotonicTime now = std::chrono::steady_clock::now();
   if (!sequence.firstToken) {
     sequence.firstToken = now;
@@ -450,24 +456,25 @@ void EngineCore::acceptToken(Sequence& sequence, TokenId token) {
   }
   sequence.lastToken = now;
   const std::vector<TokenId>& stops = sequence.stopTokens;
-  if (!sequence.sampling.ignoreEos && std::find(stops.begin(), stops.end(), token) != stops.end()) {
+  if (!sequence.sampling.ignoreEos &&
+      std::find(stops.begin(), stops.end(), sampled.token) != stops.end()) {
     finish(sequence, api::FinishReason::Stop);
     return;
   }
-  sequence.tokens.push_back(token);
-  if (sequence.length() >= sequence.maxTokens) {
-    finish(sequence, api::FinishReason::Length, {token});
-    return;
-  }
+  sequence.tokens.push_back(sampled.token);
+  sequence.samplingState.accept(sampled.token);
   api::RequestOutput output = progressOf(sequence);
-  output.tokens = {token};
+  output.tokens = {sampled.token};
+  if (sampled.logprobs) {
+    output.logprobs.push_back(*std::move(sampled.logprobs));
+  }
   sequence.output->push(std::move(output));
+  if (sequence.length() >= sequence.maxTokens) {
+    finish(sequence, api::FinishReason::Length);
+  }
 }
 
-void EngineCore::finish(Sequence& sequence,
-                        api::FinishReason reason,
-                        std::vector<TokenId> tokens,
-                        std::optional<Error> error) {
+void EngineCore::finish(Sequence& sequence, api::FinishReason reason, std::optional<Error> error) {
   const std::unique_ptr<Sequence> owned = scheduler_.remove(sequence.id);
   if (owned->slot) {
     runner_->closeSequence(*owned->slot);
@@ -478,7 +485,6 @@ void EngineCore::finish(Sequence& sequence,
   }
   stats_.recordFinish(reason);
   api::RequestOutput output = progressOf(*owned);
-  output.tokens = std::move(tokens);
   output.finish = reason;
   output.error = std::move(error);
   logger_.write(output.error ? LogLevel::Warning : LogLevel::Info,
@@ -495,7 +501,7 @@ void EngineCore::finish(Sequence& sequence,
 
 void EngineCore::finishAll(api::FinishReason reason, const std::optional<Error>& error) {
   while (Sequence* sequence = scheduler_.oldest()) {
-    finish(*sequence, reason, {}, error);
+    finish(*sequence, reason, error);
   }
 }
 

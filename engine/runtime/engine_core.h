@@ -119,11 +119,10 @@ class EngineCore final : public api::EngineClient {
   /// the plan is void.
   bool openSequences(const SchedulerOutput& plan);
   void deliver(const SchedulerOutput& plan, std::span<const float> logits);
-  void acceptToken(Sequence& sequence, TokenId token);
-  /// Sends the last piece and forgets the sequence.
+  void acceptToken(Sequence& sequence, SampledToken sampled);
+  /// Sends the last piece, without tokens, and forgets the sequence.
   void finish(Sequence& sequence,
               api::FinishReason reason,
-              std::vector<TokenId> tokens = {},
               std::optional<Error> error = std::nullopt) TANDEM_EXCLUDES(mutex_);
   void finishAll(api::FinishReason reason, const std::optional<Error>& error);
   void conclude(const std::optional<Error>& fatal);

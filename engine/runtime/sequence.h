@@ -12,6 +12,7 @@
 #include "engine/api/sampling_params.h"
 #include "engine/base/clock.h"
 #include "engine/base/token_id.h"
+#include "engine/runtime/sampling_state.h"
 #include "engine/runtime/step_plan.h"
 
 namespace tandem::runtime {
@@ -26,6 +27,7 @@ struct Sequence {
   std::int64_t maxTokens = 0;  // prompt and answer together
   api::SamplingParams sampling;
   std::uint64_t seed = 0;
+  SamplingState samplingState;  // of `tokens`
   std::vector<TokenId> stopTokens;
 
   std::optional<SequenceSlot> slot;  // once the model has a state for it
