@@ -6,9 +6,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 namespace tandem::api {
@@ -29,6 +31,9 @@ void OutputQueue::push(RequestOutput output) {
     std::vector<TokenId> tokens = std::move(waiting_->tokens);
     tokens.insert(tokens.end(), output.tokens.begin(), output.tokens.end());
     output.tokens = std::move(tokens);
+    std::vector<TokenLogprobs> logprobs = std::move(waiting_->logprobs);
+    std::move(output.logprobs.begin(), output.logprobs.end(), std::back_inserter(logprobs));
+    output.logprobs = std::move(logprobs);
   }
   waiting_ = std::move(output);
   const std::uint64_t one = 1;

@@ -19,7 +19,8 @@ class OutputQueue {
   /// Fails with Unavailable when the process is out of file descriptors.
   static Result<std::shared_ptr<OutputQueue>> create();
 
-  /// Producer. Appends tokens to what is waiting; the newest usage, timings and finish win.
+  /// Producer. Appends tokens and logprobs to what is waiting; the newest usage, timings and finish
+  /// win.
   void push(RequestOutput output) TANDEM_EXCLUDES(mutex_);
 
   /// Consumer. What is waiting, or nothing. Clears readiness.

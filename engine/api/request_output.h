@@ -32,9 +32,26 @@ struct RequestTimings {
   std::chrono::nanoseconds decode{0};   // first token to the newest
 };
 
+struct TokenLogprob {
+  TokenId token = 0;
+  double logprob = 0;
+
+  friend bool operator==(const TokenLogprob&, const TokenLogprob&) = default;
+};
+
+/// How likely the model found a token that was chosen, and what else was likely: natural logarithms
+/// of its own distribution, before bias, penalties and temperature.
+struct TokenLogprobs {
+  double logprob = 0;
+  std::vector<TokenLogprob> top;  // SamplingParams::topLogprobs of them, the likeliest first
+
+  friend bool operator==(const TokenLogprobs&, const TokenLogprobs&) = default;
+};
+
 /// New tokens of one request since the last piece. The last piece has `finish`.
 struct RequestOutput {
   std::vector<TokenId> tokens;
+  std::vector<TokenLogprobs> logprobs;  // one for each token if asked for, else empty
   RequestUsage usage;
   RequestTimings timings;
   std::optional<FinishReason> finish;

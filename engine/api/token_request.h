@@ -2,10 +2,12 @@
 // One generation as the engine sees it: token ids in, token ids out.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/api/sampling_params.h"
+#include "engine/api/thinking_budget.h"
 #include "engine/base/token_id.h"
 
 namespace tandem::api {
@@ -14,7 +16,8 @@ struct TokenRequest {
   std::string id;               // unique among live requests; in logs and the panel
   std::vector<TokenId> prompt;  // not empty, each in [0, vocabSize)
   SamplingParams sampling;
-  std::vector<TokenId> stopTokens;  // generation ends with one of these; it is not delivered
+  std::vector<TokenId> stopTokens;         // generation ends with one of these; it is not delivered
+  std::optional<ThinkingBudget> thinking;  // none: as long as the model likes
 };
 
 }  // namespace tandem::api

@@ -13,6 +13,7 @@
 
 #include "engine/base/thread_name.h"
 #include "engine/runtime/memory_probe.h"
+#include "engine/runtime/sampling_check.h"
 
 namespace tandem::runtime {
 
@@ -211,11 +212,8 @@ Result<void> EngineCore::checkRequest(const api::TokenRequest& request) const {
                              info_.contextTokens),
                  "Shorten the conversation, or start the engine with a longer context."};
   }
-  if (request.sampling.maxTokens && *request.sampling.maxTokens < 1) {
-    return Error{ErrorCode::InvalidArgument,
-                 fmt::format("maxTokens is {}; an answer has at least one token",
-                             *request.sampling.maxTokens),
-                 ""};
+  if (Result<void> possible = checkSampling(request, info_.vocabSize); !possible) {
+    return possible;
   }
   if (liveIds_.find(request.id) != liveIds_.end()) {
     return Error{ErrorCode::InvalidArgument,
@@ -238,6 +236,11 @@ Result<std::shared_ptr<api::OutputQueue>> EngineCore::submit(api::TokenRequest r
     return queue;
   }
   auto sequence = std::make_unique<Sequence>();
+  // Outside the lock: with a repetition penalty a long prompt takes milliseconds.
+  sequence->samplingState = SamplingState(request.sampling,
+                                          request.thinking,
+                                          request.prompt,
+                                          static_cast<std::int64_t>(request.prompt.size()));
   {
     const MutexLock lock(mutex_);
     if (const Result<void> accepted = checkRequest(request); !accepted) {
@@ -405,7 +408,7 @@ Result<void> EngineCore::runStep() {
     // The model refused the input and changed nothing: only these requests are lost.
     const std::vector<ScheduledChunk> lost = plan.chunks;
     for (const ScheduledChunk& scheduled : lost) {
-      finish(*scheduled.sequence, api::FinishReason::Failed, {}, outcome.error());
+      finish(*scheduled.sequence, api::FinishReason::Failed, outcome.error());
     }
     return {};
   }
@@ -486,19 +489,18 @@ void EngineCore::settle(Sequence& sequence, DrawnTokens drawn) {
   }
   sequence.lastToken = now;
   scheduler_->committed(sequence, drawn.tokens);
-  if (drawn.finish) {
-    finish(sequence, *drawn.finish, std::move(drawn.tokens), std::move(drawn.error));
-    return;
+  if (!drawn.tokens.empty()) {
+    api::RequestOutput output = progressOf(sequence);
+    output.tokens = std::move(drawn.tokens);
+    output.logprobs = std::move(drawn.logprobs);
+    sequence.output->push(std::move(output));
   }
-  api::RequestOutput output = progressOf(sequence);
-  output.tokens = std::move(drawn.tokens);
-  sequence.output->push(std::move(output));
+  if (drawn.finish) {
+    finish(sequence, *drawn.finish, std::move(drawn.error));
+  }
 }
 
-void EngineCore::finish(Sequence& sequence,
-                        api::FinishReason reason,
-                        std::vector<TokenId> tokens,
-                        std::optional<Error> error) {
+void EngineCore::finish(Sequence& sequence, api::FinishReason reason, std::optional<Error> error) {
   const std::unique_ptr<Sequence> owned = scheduler_->remove(sequence.id);
   {
     const MutexLock lock(mutex_);
@@ -506,7 +508,6 @@ void EngineCore::finish(Sequence& sequence,
   }
   stats_.recordFinish(reason, std::chrono::steady_clock::now() - owned->submitted);
   api::RequestOutput output = progressOf(*owned);
-  output.tokens = std::move(tokens);
   output.finish = reason;
   output.error = std::move(error);
   logger_.write(output.error ? LogLevel::Warning : LogLevel::Info,
@@ -523,7 +524,7 @@ void EngineCore::finish(Sequence& sequence,
 
 void EngineCore::finishAll(api::FinishReason reason, const std::optional<Error>& error) {
   while (Sequence* sequence = scheduler_->oldest()) {
-    finish(*sequence, reason, {}, error);
+    finish(*sequence, reason, error);
   }
 }
 

@@ -122,10 +122,9 @@ class EngineCore final : public api::EngineClient {
   void deliver(const SchedulerOutput& plan, const StepOutcome& outcome, StepRecord& record);
   /// Hands over what a step drew for a sequence; ends it if that was the last.
   void settle(Sequence& sequence, DrawnTokens drawn);
-  /// Sends the last piece and forgets the sequence.
+  /// Sends the last piece, without tokens, and forgets the sequence.
   void finish(Sequence& sequence,
               api::FinishReason reason,
-              std::vector<TokenId> tokens = {},
               std::optional<Error> error = std::nullopt) TANDEM_EXCLUDES(mutex_);
   void finishAll(api::FinishReason reason, const std::optional<Error>& error);
   void conclude(const std::optional<Error>& fatal);

@@ -14,6 +14,7 @@
 #include "engine/base/token_id.h"
 #include "engine/kvcache/kv_cache_manager.h"
 #include "engine/runtime/draft_policy.h"
+#include "engine/runtime/sampling_state.h"
 
 namespace tandem::runtime {
 
@@ -36,6 +37,7 @@ struct Sequence {
   std::int64_t maxTokens = 0;  // prompt and answer together
   api::SamplingParams sampling;
   std::uint64_t seed = 0;
+  SamplingState samplingState;  // of `tokens`
   std::vector<TokenId> stopTokens;
   std::vector<std::int64_t> boundaries;  // of the prompt: where messages begin, ascending
   std::optional<MonotonicTime> deadline;

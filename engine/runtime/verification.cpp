@@ -2,11 +2,12 @@
 #include "engine/runtime/verification.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace tandem::runtime {
 
 DrawnTokens drawTokens(Sampler& sampler,
-                       const Sequence& sequence,
+                       Sequence& sequence,
                        std::span<const float> logits,
                        std::span<const TokenId> guesses) {
   const std::size_t vocabSize = logits.size() / (guesses.size() + 1);
@@ -14,27 +15,33 @@ DrawnTokens drawTokens(Sampler& sampler,
   for (std::size_t row = 0; row <= guesses.size(); ++row) {
     const std::int64_t position =
         sequence.length() + static_cast<std::int64_t>(drawn.tokens.size());
-    const Result<TokenId> token = sampler.sample(logits.subspan(row * vocabSize, vocabSize),
-                                                 sequence.sampling,
-                                                 sequence.seed,
-                                                 position);
-    if (!token) {
+    Result<SampledToken> sampled = sampler.sample(logits.subspan(row * vocabSize, vocabSize),
+                                                  sequence.sampling,
+                                                  sequence.samplingState,
+                                                  sequence.seed,
+                                                  position);
+    if (!sampled) {
       drawn.finish = api::FinishReason::Failed;
-      drawn.error = token.error();
+      drawn.error = sampled.error();
       return drawn;
     }
+    const TokenId token = sampled->token;
     const std::vector<TokenId>& stops = sequence.stopTokens;
     if (!sequence.sampling.ignoreEos &&
-        std::find(stops.begin(), stops.end(), *token) != stops.end()) {
+        std::find(stops.begin(), stops.end(), token) != stops.end()) {
       drawn.finish = api::FinishReason::Stop;
       return drawn;
     }
-    drawn.tokens.push_back(*token);
+    sequence.samplingState.accept(token);
+    drawn.tokens.push_back(token);
+    if (sampled->logprobs) {
+      drawn.logprobs.push_back(*std::move(sampled->logprobs));
+    }
     if (position + 1 >= sequence.maxTokens) {
       drawn.finish = api::FinishReason::Length;
       return drawn;
     }
-    if (row < guesses.size() && guesses[row] != *token) {
+    if (row < guesses.size() && guesses[row] != token) {
       return drawn;
     }
   }

@@ -17,6 +17,7 @@ namespace tandem::runtime {
 
 struct DrawnTokens {
   std::vector<TokenId> tokens;              // the stop token is not among them
+  std::vector<api::TokenLogprobs> logprobs;  // one a token, if asked for
   std::optional<api::FinishReason> finish;  // the sequence ends with these
   std::optional<Error> error;               // when finish is Failed
 };
@@ -27,9 +28,11 @@ struct DrawnTokens {
 /// that is the likeliest token accepts as often as rejection sampling: with the probability of the
 /// token.
 ///
+/// The sequence's sampling state accepts the tokens; the sequence itself stays as it is.
+///
 /// logits  [1 + guesses, vocabSize]
 DrawnTokens drawTokens(Sampler& sampler,
-                       const Sequence& sequence,
+                       Sequence& sequence,
                        std::span<const float> logits,
                        std::span<const TokenId> guesses);
 

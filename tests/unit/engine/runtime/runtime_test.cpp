@@ -2,8 +2,11 @@
 // Engine core, plans and worker on a fake model: order, stop rules, cancel, drain and loss.
 #include <poll.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <future>
+#include <map>
 #include <random>
 #include <set>
 #include <thread>
@@ -186,8 +189,11 @@ api::RequestOutput collect(api::OutputQueue& queue) {
     if (std::optional<api::RequestOutput> piece = queue.pop(100ms)) {
       std::vector<TokenId> tokens = std::move(all.tokens);
       tokens.insert(tokens.end(), piece->tokens.begin(), piece->tokens.end());
+      std::vector<api::TokenLogprobs> logprobs = std::move(all.logprobs);
+      logprobs.insert(logprobs.end(), piece->logprobs.begin(), piece->logprobs.end());
       all = std::move(*piece);
       all.tokens = std::move(tokens);
+      all.logprobs = std::move(logprobs);
     }
   }
   return all;
@@ -422,6 +428,72 @@ class EngineCoreTest : public QObject {
     QCOMPARE(alone.size(), 20U);
     QCOMPARE(answerAmong(3), alone);
     QVERIFY(alone != expectedAnswer({5, 6}, 20));  // it did draw
+  }
+
+  void everyTokenComesWithItsLogprobsWhenAskedFor() {
+    Rig rig;
+    api::TokenRequest asking = request("r", {1, 2}, 6);
+    asking.sampling.logprobs = true;
+    asking.sampling.topLogprobs = 2;
+    const api::RequestOutput output = collect(**rig.core->submit(asking));
+    QCOMPARE(output.tokens, expectedAnswer({1, 2}, 6));
+    QCOMPARE(output.logprobs.size(), output.tokens.size());
+    // The fake model gives its token a logit of 10 and the 49 others 0.
+    const double expected = 10 - std::log(std::exp(10.0) + 49);
+    for (std::size_t i = 0; i < output.tokens.size(); ++i) {
+      QVERIFY(std::abs(output.logprobs[i].logprob - expected) < 1e-12);
+      QCOMPARE(output.logprobs[i].top.size(), 2U);
+      QCOMPARE(output.logprobs[i].top[0].token, output.tokens[i]);
+    }
+    QVERIFY(collect(**rig.core->submit(request("plain", {1, 2}, 6))).logprobs.empty());
+  }
+
+  void theAnswersOwnTokensCountForItsNextOnes() {
+    // A presence penalty of 2 outweighs no logit of 10, five repetitions at 2 each do: then the
+    // first token that was never said, of logit 0, is the largest.
+    Rig rig;
+    api::TokenRequest penalised = request("r", {1, 2}, 40);
+    penalised.sampling.frequencyPenalty = 2;
+    penalised.sampling.presencePenalty = 2;
+    std::vector<TokenId> history{1, 2};
+    std::map<TokenId, int> said;
+    for (int i = 0; i < 40; ++i) {
+      std::vector<double> logits(kVocab, 0.0);
+      logits[static_cast<std::size_t>(fakeNextToken(history, kVocab))] = 10;
+      for (const auto& [token, times] : said) {
+        logits[static_cast<std::size_t>(token)] -= 2 + 2 * times;
+      }
+      const auto best = std::max_element(logits.begin(), logits.end()) - logits.begin();
+      history.push_back(static_cast<TokenId>(best));
+      ++said[history.back()];
+    }
+    const api::RequestOutput output = collect(**rig.core->submit(penalised));
+    QCOMPARE(output.tokens, std::vector<TokenId>(history.begin() + 2, history.end()));
+  }
+
+  void thinkingEndsWithItsBudget() {
+    Rig rig;
+    api::TokenRequest thinking = request("r", {1, 2}, 6);
+    thinking.thinking = api::ThinkingBudget{3, true, {49}};
+    const api::RequestOutput output = collect(**rig.core->submit(thinking));
+    std::vector<TokenId> expected = expectedAnswer({1, 2}, 3);
+    QVERIFY(std::find(expected.begin(), expected.end(), 49) == expected.end());
+    expected.push_back(49);
+    std::vector<TokenId> history{1, 2};
+    history.insert(history.end(), expected.begin(), expected.end());
+    const std::vector<TokenId> rest = expectedAnswer(history, 2);
+    expected.insert(expected.end(), rest.begin(), rest.end());
+    QCOMPARE(output.tokens, expected);
+  }
+
+  void aBiasOfATokenThatIsNoneIsRefused() {
+    Rig rig;
+    api::TokenRequest biased = request("r", {1});
+    biased.sampling.logitBias = {{50, 1.0}};
+    const auto queue = rig.core->submit(biased);
+    QVERIFY(!queue.ok());
+    QCOMPARE(queue.error().code, ErrorCode::InvalidArgument);
+    QVERIFY(queue.error().message.find("token 50") != std::string::npos);
   }
 
   void cancellingFreesTheSequenceAtAnyTime() {
