@@ -229,7 +229,7 @@ Result<void> bench(const Arguments& arguments,
   options.limits.pace = std::chrono::milliseconds(arguments.pace);
   options.capacity.blocks =
       static_cast<std::int32_t>(arguments.cacheTokens / kvcache::kBlockTokens);
-  options.capacity.slots = arguments.maxRunning;
+  options.capacity.sequences = arguments.maxRunning;
   options.capacity.snapshots = 256;
   std::vector<Run> runs;
   Json json{{"projection", true},
