@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "engine/kvcache/cache_ids.h"
@@ -34,6 +35,7 @@ class BlockPool {
   [[nodiscard]] bool onlyKept(BlockId block) const;
 
   [[nodiscard]] std::int32_t free() const;
+  [[nodiscard]] std::span<const BlockId> freeBlocks() const { return free_; }
   [[nodiscard]] std::int32_t onlyKept() const { return onlyKept_; }
   [[nodiscard]] std::int32_t total() const;
 

@@ -41,10 +41,13 @@ struct SnapshotRestore {
 /// copies may run side by side.
 struct CacheOperations {
   std::vector<SnapshotSave> saves;
+  std::vector<BlockId> discards;  // free blocks whose memory goes back to the host
   std::vector<BlockCopy> copies;
   std::vector<SnapshotRestore> restores;
 
-  [[nodiscard]] bool empty() const { return saves.empty() && copies.empty() && restores.empty(); }
+  [[nodiscard]] bool empty() const {
+    return saves.empty() && discards.empty() && copies.empty() && restores.empty();
+  }
 
   friend bool operator==(const CacheOperations&, const CacheOperations&) = default;
 };

@@ -2,10 +2,11 @@
 #include "engine/kvcache/kv_cache.h"
 
 #include <fmt/core.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
-#include <new>
 #include <utility>
 
 namespace tandem::kvcache {
@@ -27,18 +28,22 @@ void copyNewest(std::byte* to,
 
 }  // namespace
 
-void KvCache::Free::operator()(std::byte* memory) const {
-  ::operator delete[](memory, std::align_val_t(CacheLayout::kAlignment));
+void KvCache::Unmap::operator()(std::byte* memory) const {
+  ::munmap(memory, bytes);
 }
 
 Result<std::unique_ptr<KvCache>> KvCache::create(const CacheShape& shape,
                                                  const CacheCapacity& capacity) {
   std::unique_ptr<KvCache> cache(new KvCache(shape, capacity));
-  cache->memory_.reset(
-      static_cast<std::byte*>(::operator new[](cache->memoryBytes_,
-                                               std::align_val_t(CacheLayout::kAlignment),
-                                               std::nothrow)));
-  if (cache->memory_ == nullptr) {
+  const std::size_t bytes = std::max<std::size_t>(cache->memoryBytes_, 1);
+  // Pages are the host's until they are written to, and can go back to it block by block.
+  void* const memory = ::mmap(nullptr,
+                              bytes,
+                              PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                              -1,
+                              0);
+  if (memory == MAP_FAILED) {
     return Error{ErrorCode::OutOfMemory,
                  fmt::format("no {:.1f} MiB for the KV cache ({} blocks of {} tokens, {} slots, {} "
                              "snapshots)",
@@ -49,6 +54,7 @@ Result<std::unique_ptr<KvCache>> KvCache::create(const CacheShape& shape,
                              capacity.snapshots),
                  "Give the cache less (--kv-gib), or close other programs."};
   }
+  cache->memory_ = {static_cast<std::byte*>(memory), Unmap{bytes}};
   cache->blocks_ = cache->memory_.get();
   cache->slots_ =
       cache->blocks_ + static_cast<std::size_t>(capacity.blocks) * cache->layout_.blockBytes();
@@ -141,6 +147,9 @@ Result<void> KvCache::apply(const CacheOperations& operations) {
   for (const SnapshotSave& order : operations.saves) {
     save(order);
   }
+  for (const BlockId block : operations.discards) {
+    discard(block);
+  }
   for (const BlockCopy& order : operations.copies) {
     std::ranges::copy(blockBytes(order.from), blockBytes(order.to).begin());
   }
@@ -176,6 +185,11 @@ Result<void> KvCache::check(const CacheOperations& operations) const {
                                end));
     }
   }
+  for (const BlockId block : operations.discards) {
+    if (!within(block, capacity_.blocks)) {
+      return wrong(fmt::format("cannot give back block {} of {}", block, capacity_.blocks));
+    }
+  }
   for (const BlockCopy& copy : operations.copies) {
     if (!within(copy.from, capacity_.blocks) || !within(copy.to, capacity_.blocks)) {
       return wrong(
@@ -192,6 +206,18 @@ Result<void> KvCache::check(const CacheOperations& operations) const {
     }
   }
   return {};
+}
+
+void KvCache::discard(BlockId block) const {
+  // Whole pages only: what a neighbour shares stays.
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto first = reinterpret_cast<std::uintptr_t>(blockBytes(block).data());
+  const std::uintptr_t begin = (first + page - 1) / page * page;
+  const std::uintptr_t end = (first + layout_.blockBytes()) / page * page;
+  if (begin < end) {
+    // It is only advice: memory that stays is memory that still belongs to the cache.
+    ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  }
 }
 
 void KvCache::save(const SnapshotSave& order) {

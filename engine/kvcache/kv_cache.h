@@ -66,7 +66,8 @@ class KvCache {
   [[nodiscard]] std::span<std::byte> snapshotBytes(SnapshotId snapshot) const;
 
  private:
-  struct Free {
+  struct Unmap {
+    std::size_t bytes = 0;
     void operator()(std::byte* memory) const;
   };
 
@@ -77,13 +78,14 @@ class KvCache {
   [[nodiscard]] kernels::Matrix<float> rawRing(SlotId slot,
                                                const CompressorPlace& place,
                                                std::size_t offset) const;
+  void discard(BlockId block) const;
   void save(const SnapshotSave& save);
   void restore(const SnapshotRestore& restore);
 
   CacheLayout layout_;
   CacheCapacity capacity_;
   std::uint64_t memoryBytes_ = 0;
-  std::unique_ptr<std::byte, Free> memory_;
+  std::unique_ptr<std::byte, Unmap> memory_{nullptr, Unmap{}};
   std::byte* blocks_ = nullptr;
   std::byte* slots_ = nullptr;
   std::byte* snapshots_ = nullptr;

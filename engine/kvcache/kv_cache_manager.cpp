@@ -148,6 +148,8 @@ std::int64_t KvCacheManager::match(std::span<const TokenId> tokens) const {
 std::int32_t KvCacheManager::shrink(std::int32_t blocks) {
   const std::int32_t before = blocks_.free();
   makeFree(before + std::min(blocks, blocks_.onlyKept()));
+  const std::span<const BlockId> free = blocks_.freeBlocks();
+  pending_.discards.assign(free.begin(), free.end());
   return blocks_.free() - before;
 }
 

@@ -107,7 +107,8 @@ class KvCacheManager {
   [[nodiscard]] std::int64_t match(std::span<const TokenId> tokens) const;
 
   /// Gives back blocks of unpinned prefixes, oldest use first, until `blocks` came free or none is
-  /// left. Returns how many did.
+  /// left, and orders the memory of all free blocks to go back to the host. Returns how many came
+  /// free.
   std::int32_t shrink(std::int32_t blocks);
 
   /// What was decided since the last call. It must reach every rank's cache before anything that is

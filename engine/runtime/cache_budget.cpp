@@ -9,8 +9,6 @@ namespace tandem::runtime {
 
 namespace {
 
-constexpr std::uint64_t kMostFloor = std::uint64_t{4} << 30U;
-constexpr std::uint64_t kFloorShare = 10;       // one tenth
 constexpr std::uint64_t kSnapshotShare = 8;     // one eighth
 constexpr std::int64_t kSnapshotTokens = 4096;  // a prompt is kept so often at least
 constexpr std::int64_t kSpare = 2;              // times what can run, so that prefixes can stay
@@ -25,13 +23,9 @@ std::int64_t blocksFor(std::int64_t tokens) {
 
 }  // namespace
 
-std::uint64_t hostFloor(std::uint64_t totalBytes) {
-  return std::min(kMostFloor, totalBytes / kFloorShare);
-}
-
 std::uint64_t cacheBudget(const HostMemory& memory, double utilization) {
-  const std::uint64_t floor = hostFloor(memory.totalBytes);
-  const std::uint64_t above = memory.availableBytes > floor ? memory.availableBytes - floor : 0;
+  const std::uint64_t above =
+      memory.availableBytes > memory.keptBytes ? memory.availableBytes - memory.keptBytes : 0;
   const auto share =
       static_cast<std::uint64_t>(static_cast<double>(memory.availableBytes) * utilization);
   return std::min(above, share) / static_cast<std::uint64_t>(std::max(1, memory.ranksHere));

@@ -11,15 +11,12 @@
 
 namespace tandem::runtime {
 
-/// Of one rank. What the host must keep is `hostFloor`; swap never counts as available.
+/// Of one node. Swap never counts as available.
 struct HostMemory {
-  std::uint64_t totalBytes = 0;
   std::uint64_t availableBytes = 0;  // with the weights loaded
+  std::uint64_t keptBytes = 0;       // that must stay available, whatever the utilization
   int ranksHere = 1;                 // that take their caches from it
 };
-
-/// What the host keeps whatever the utilization: a tenth of its memory, 4 GiB at most.
-[[nodiscard]] std::uint64_t hostFloor(std::uint64_t totalBytes);
 
 /// utilization  (0, 1] of what is available now
 [[nodiscard]] std::uint64_t cacheBudget(const HostMemory& memory, double utilization);

@@ -30,8 +30,9 @@ constexpr double kLeastGain = 1.02;
 
 }  // namespace
 
-DraftPolicy::DraftPolicy(int maxDrafts)
-    : maxDrafts_(std::clamp(maxDrafts, 0, kMostDrafts)) {}
+DraftPolicy::DraftPolicy(int maxDrafts, bool always)
+    : maxDrafts_(std::clamp(maxDrafts, 0, kMostDrafts)),
+      always_(always) {}
 
 double DraftPolicy::acceptance(const DraftHistory& history, int place) const {
   const auto i = static_cast<std::size_t>(place);
@@ -60,6 +61,10 @@ void DraftPolicy::choose(std::span<DraftCandidate> candidates,
   for (std::size_t c = 0; c < candidates.size(); ++c) {
     candidates[c].drafts = 0;
     candidates[c].most = std::clamp(candidates[c].most, 0, maxDrafts_);
+    if (always_) {
+      candidates[c].drafts = candidates[c].most;
+      continue;
+    }
     double all = 1;
     for (int place = 0; place < candidates[c].most; ++place) {
       all *= acceptance(*candidates[c].history, place);

@@ -40,7 +40,8 @@ struct DraftCandidate {
 class DraftPolicy {
  public:
   /// maxDrafts  0 to kMostDrafts; 0 never drafts
-  explicit DraftPolicy(int maxDrafts);
+  /// always     draft as many whatever it costs: for tests, and to measure against
+  explicit DraftPolicy(int maxDrafts, bool always = false);
 
   /// Fills in `drafts` of every candidate. `shape` is the step without any drafts, the candidates'
   /// own rows in it.
@@ -63,6 +64,7 @@ class DraftPolicy {
   };
 
   const int maxDrafts_;
+  const bool always_;
   DraftHistory shared_;
   std::vector<Gain> gains_;  // of choose(), kept for its memory
 };

@@ -39,6 +39,20 @@ api::RequestOutput progressOf(const Sequence& sequence) {
   return output;
 }
 
+api::MemoryGuardState guardState(MemoryGuard::State state) {
+  switch (state) {
+    case MemoryGuard::State::Normal:
+      return api::MemoryGuardState::Normal;
+    case MemoryGuard::State::Holding:
+      return api::MemoryGuardState::Holding;
+    case MemoryGuard::State::Shrinking:
+      return api::MemoryGuardState::Shrinking;
+    case MemoryGuard::State::Ending:
+      return api::MemoryGuardState::Ending;
+  }
+  return api::MemoryGuardState::Normal;
+}
+
 api::DraftStats checkedDrafts(std::span<const TokenId> guesses, std::span<const TokenId> drawn) {
   api::DraftStats stats;
   bool accepted = true;
@@ -92,6 +106,7 @@ EngineCore::EngineCore(const EngineCoreOptions& options,
       wake_(std::move(wake)),
       ended_(std::move(ended)),
       stats_(std::chrono::steady_clock::now()),
+      guard_(options.memoryGuard),
       snapshot_(std::make_shared<api::EngineStats>()),
       statsTask_(std::make_unique<PeriodicTask>("stats", options.statsInterval, [this] {
         publishStats();
@@ -320,18 +335,48 @@ void EngineCore::measureMemory() {
   own.rank = 0;
   own.weightBytes = weightBytes_;
   own.kvBytes = kvBytes_;
-  readMemory(own);
+  readMemory(own, options_.proc);
   memory_.update(own);
+}
+
+void EngineCore::guardMemory() {
+  if (!options_.memoryGuard.enabled) {
+    return;
+  }
+  const MemoryGuard::Decision decision =
+      guard_.assess(memory_.figures(), std::chrono::steady_clock::now());
+  const api::MemoryGuardStatus status{guardState(decision.state), decision.sentence};
+  bool changed = false;
+  {
+    const MutexLock lock(mutex_);
+    changed = guarded_.state != status.state;
+    guarded_ = status;
+    inbox_.admitting = decision.state == MemoryGuard::State::Normal;
+    inbox_.shrinkByBytes += decision.shrinkByBytes;
+  }
+  if (changed) {
+    logger_.write(decision.state == MemoryGuard::State::Normal ? LogLevel::Info : LogLevel::Warning,
+                  "memory",
+                  {},
+                  fmt::format("{}: {}", api::memoryGuardStateName(status.state), status.sentence));
+  }
+  if (decision.state == MemoryGuard::State::Ending && changed) {
+    fail(Error{ErrorCode::OutOfMemory, decision.sentence, decision.remedy});
+  } else if (changed || decision.shrinkByBytes > 0) {
+    wake_.raise();
+  }
 }
 
 void EngineCore::publishStats() {
   measureMemory();
+  guardMemory();
   auto snapshot =
       std::make_shared<api::EngineStats>(stats_.takeSnapshot(std::chrono::steady_clock::now()));
   snapshot->ranks = memory_.read();
   const MutexLock lock(mutex_);
   snapshot->state = state_;
   snapshot->phase = phase_;
+  snapshot->memoryGuard = guarded_;
   snapshot_ = std::move(snapshot);
 }
 
@@ -365,6 +410,12 @@ bool EngineCore::obeyInbox() {
       finish(*sequence, api::FinishReason::Cancelled);
     }
   }
+  if (inbox.admitting) {
+    scheduler_->setAdmitting(*inbox.admitting);
+  }
+  if (inbox.shrinkByBytes > 0) {
+    shrinkPrefixes(inbox.shrinkByBytes);
+  }
   recordLoad();
   if (inbox.drainBy) {
     drainBy_ = inbox.drainBy;
@@ -378,6 +429,21 @@ bool EngineCore::obeyInbox() {
   const bool drained =
       drainBy_ && (scheduler_->empty() || std::chrono::steady_clock::now() >= *drainBy_);
   return !fatal_ && !inbox.quit && !drained;
+}
+
+void EngineCore::shrinkPrefixes(std::uint64_t bytes) {
+  const std::uint64_t blockBytes = runner_->local().cache()->layout().blockBytes();
+  const auto wanted = static_cast<std::int32_t>(
+      std::min<std::uint64_t>(bytes / blockBytes + 1,
+                              static_cast<std::uint64_t>(kv_->usage().blocks)));
+  const std::int32_t given = kv_->shrink(wanted);
+  logger_.warning("memory", "gave back {} of {} cache blocks asked for", given, wanted);
+  if (scheduler_->running() == 0) {
+    // No step is near that would carry the order.
+    if (const Result<StepOutcome> told = runner_->step(kv_->takeOperations(), {}); !told) {
+      fatal_ = told.error();
+    }
+  }
 }
 
 void EngineCore::waitForWork() {
@@ -467,10 +533,8 @@ void EngineCore::deliver(const SchedulerOutput& plan,
     }
     const auto guesses = static_cast<std::size_t>(scheduled.drafts);
     const std::span<const TokenId> guessed = drafts.first(guesses);
-    DrawnTokens drawn = drawTokens(sampler_,
-                                   *scheduled.sequence,
-                                   logits.first((1 + guesses) * vocabSize),
-                                   guessed);
+    DrawnTokens drawn =
+        drawTokens(sampler_, *scheduled.sequence, logits.first((1 + guesses) * vocabSize), guessed);
     logits = logits.subspan((1 + guesses) * vocabSize);
     drafts = drafts.subspan(guesses);
     record.generatedTokens += static_cast<std::int64_t>(drawn.tokens.size());

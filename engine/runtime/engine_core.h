@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,6 +22,7 @@
 #include "engine/kvcache/kv_cache_manager.h"
 #include "engine/runtime/lockstep_runner.h"
 #include "engine/runtime/memory_board.h"
+#include "engine/runtime/memory_guard.h"
 #include "engine/runtime/periodic_task.h"
 #include "engine/runtime/sampler.h"
 #include "engine/runtime/scheduler.h"
@@ -32,7 +34,9 @@ namespace tandem::runtime {
 struct EngineCoreOptions {
   SchedulerLimits scheduler;
   bool keepPrefixes = true;
+  api::MemoryGuardConfig memoryGuard;
   std::chrono::milliseconds statsInterval{1000};
+  std::filesystem::path proc = "/proc";  // where this node's memory is read
 };
 
 /// Exists from process start, so that state and statistics can be asked for while the model loads;
@@ -93,6 +97,8 @@ class EngineCore final : public api::EngineClient {
     std::vector<std::string> cancelled;
     std::optional<MonotonicTime> drainBy;
     std::optional<Error> failure;
+    std::optional<bool> admitting;    // what the memory guard allows
+    std::uint64_t shrinkByBytes = 0;  // of the prefix cache, for the memory guard
     bool quit = false;
   };
 
@@ -111,11 +117,14 @@ class EngineCore final : public api::EngineClient {
   /// Puts rank 0's own figures on the memory board.
   void measureMemory();
   void publishStats() TANDEM_EXCLUDES(mutex_);
+  /// Asks the memory guard, and passes on to the engine thread what it decides.
+  void guardMemory() TANDEM_EXCLUDES(mutex_);
 
   // Engine thread.
   void run();
   /// Takes what other threads asked for. False when the loop must end.
   bool obeyInbox() TANDEM_EXCLUDES(mutex_);
+  void shrinkPrefixes(std::uint64_t bytes);
   void waitForWork();
   Result<void> runStep();
   Result<StepOutcome> forward(const SchedulerOutput& plan, MonotonicTime now);
@@ -137,6 +146,7 @@ class EngineCore final : public api::EngineClient {
   const EventFd wake_;
   const EventFd ended_;
   StatsCollector stats_;
+  MemoryGuard guard_;  // one thread at a time: that of statistics, after the constructor
 
   Mutex eventMutex_;  // keeps state events in the order of the moves
   mutable Mutex mutex_;
@@ -146,6 +156,7 @@ class EngineCore final : public api::EngineClient {
   api::EngineInfo info_ TANDEM_GUARDED_BY(mutex_);
   std::shared_ptr<const api::EngineStats> snapshot_ TANDEM_GUARDED_BY(mutex_);
   Inbox inbox_ TANDEM_GUARDED_BY(mutex_);
+  api::MemoryGuardStatus guarded_ TANDEM_GUARDED_BY(mutex_);
   bool started_ TANDEM_GUARDED_BY(mutex_) = false;
   std::unordered_set<std::string> liveIds_ TANDEM_GUARDED_BY(mutex_);
 

@@ -62,7 +62,7 @@ Scheduler::Scheduler(const SchedulerLimits& limits,
       kv_(kv),
       longestSequence_(std::int64_t{kv.capacity().blocks} * kvcache::kBlockTokens),
       costs_(prior),
-      draftPolicy_(limits.maxDrafts) {}
+      draftPolicy_(limits.maxDrafts, limits.alwaysDraft) {}
 
 Scheduler::~Scheduler() {
   for (std::unique_ptr<Sequence>& sequence : running_) {

@@ -34,6 +34,7 @@ struct SchedulerLimits {
   int maxQueued = 64;            // sequences that wait for one, preempted ones not counted
   int prefillChunkTokens = 256;  // most prompt tokens in one step
   int maxDrafts = 2;             // a sequence and step, 0 to kMostDrafts
+  bool alwaysDraft = false;      // maxDrafts in every step, also where that is slower
   PromptOrder promptOrder = PromptOrder::HalfToShortest;
 
   /// While prompts are read, every answer still gets a token in this time, or half as many as

@@ -41,6 +41,10 @@ std::vector<std::byte> encode(const StepPlan& plan) {
     writer.number(save.position);
     writer.number(save.snapshot);
   }
+  count(plan.operations.discards.size());
+  for (const kvcache::BlockId block : plan.operations.discards) {
+    writer.number(block);
+  }
   count(plan.operations.copies.size());
   for (const kvcache::BlockCopy& copy : plan.operations.copies) {
     writer.number(copy.from);
@@ -82,6 +86,7 @@ Result<StepPlan> decodeStepPlan(std::span<const std::byte> bytes) {
   plan.operations.saves = readList<kvcache::SnapshotSave>(reader, 16, [&] {
     return kvcache::SnapshotSave{id(), position(), id()};
   });
+  plan.operations.discards = readList<kvcache::BlockId>(reader, sizeof(kvcache::BlockId), id);
   plan.operations.copies = readList<kvcache::BlockCopy>(reader, 8, [&] {
     return kvcache::BlockCopy{id(), id()};
   });

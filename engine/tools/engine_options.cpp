@@ -52,9 +52,13 @@ void addModelOptions(CLI::App& app, api::EngineConfig& config) {
       ->capture_default_str();
   app.add_option_function<std::string>(
          "--speculative",
-         [&config](const std::string& value) { config.speculative = value == "on"; },
-         "on (default) or off: draft with the MTP module; the answers are the same")
-      ->check(CLI::IsMember({"on", "off"}));
+         [&config](const std::string& value) {
+           config.speculative = value != "off";
+           config.alwaysDraft = value == "always";
+         },
+         "on (default): draft with the MTP module where that is faster; always; or off. The answers "
+         "are the same")
+      ->check(CLI::IsMember({"on", "off", "always"}));
   app.add_option("--drafts", config.maxDrafts, "most tokens drafted in one step")
       ->check(CLI::Range(1, runtime::kMostDrafts))
       ->capture_default_str();

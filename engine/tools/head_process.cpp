@@ -190,6 +190,8 @@ Result<void> Head::openLogFile() {
 Result<void> Head::createCore() {
   runtime::EngineCoreOptions options;
   options.scheduler = schedulerLimits(config_);
+  options.keepPrefixes = config_.prefixCache;
+  options.memoryGuard = config_.memoryGuard;
   Result<std::unique_ptr<runtime::EngineCore>> core =
       runtime::EngineCore::create(options, memory_, logger_, *log_);
   if (!core) {

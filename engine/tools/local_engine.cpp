@@ -88,6 +88,8 @@ Result<void> LocalEngine::bringUp(const ModelFactory& loadModel) {
   model_ = std::move(*model);
   runtime::EngineCoreOptions options;
   options.scheduler = schedulerLimits(config_);
+  options.keepPrefixes = config_.prefixCache;
+  options.memoryGuard = config_.memoryGuard;
   Result<std::unique_ptr<runtime::EngineCore>> core =
       runtime::EngineCore::create(options, memory_, logger_, events_);
   if (!core) {

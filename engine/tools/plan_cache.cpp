@@ -6,6 +6,7 @@
 
 #include "engine/kvcache/cache_layout.h"
 #include "engine/runtime/cache_budget.h"
+#include "engine/runtime/memory_guard.h"
 #include "engine/runtime/memory_probe.h"
 
 namespace tandem::tools {
@@ -27,15 +28,17 @@ Result<std::uint64_t> budgetOf(const api::EngineConfig& config,
                  "this host's free memory is unknown (/proc/meminfo cannot be read)",
                  "Say how much the KV cache may take with --kv-gib."};
   }
-  std::uint64_t budget =
-      runtime::cacheBudget({own.hostTotalBytes, own.hostAvailableBytes, ranksHere},
-                           config.memoryUtilization);
+  // The guard must have no reason to step in just because the cache is full.
+  const auto budgetFor = [&config](const api::RankMemory& host, int ranks) {
+    const std::uint64_t kept =
+        runtime::MemoryGuard::thresholdsOf(config.memoryGuard, host.hostTotalBytes).release;
+    return runtime::cacheBudget({host.hostAvailableBytes, kept, ranks}, config.memoryUtilization);
+  };
+  std::uint64_t budget = budgetFor(own, ranksHere);
   for (const api::RankMemory& rank : board.read()) {
     const bool elsewhere = rank.rank != 0 && ranksHere == 1 && rank.hostAvailableBytes > 0;
     if (elsewhere) {
-      budget = std::min(budget,
-                        runtime::cacheBudget({rank.hostTotalBytes, rank.hostAvailableBytes, 1},
-                                             config.memoryUtilization));
+      budget = std::min(budget, budgetFor(rank, 1));
     }
   }
   return budget;
@@ -73,6 +76,7 @@ runtime::SchedulerLimits schedulerLimits(const api::EngineConfig& config) {
   limits.maxQueued = config.maxQueuedRequests;
   limits.prefillChunkTokens = config.prefillChunkTokens;
   limits.maxDrafts = config.speculative ? config.maxDrafts : 0;
+  limits.alwaysDraft = config.alwaysDraft;
   return limits;
 }
 

@@ -5,12 +5,15 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <future>
 #include <map>
 #include <random>
 #include <set>
 #include <thread>
 
+#include <QFile>
+#include <QTemporaryDir>
 #include <QTest>
 
 #include "engine/comm/loopback_communicator.h"
@@ -209,7 +212,7 @@ class StepPlanTest : public QObject {
     StepPlan plan;
     plan.epoch = 0x1122334455667788;
     plan.step = 9;
-    plan.operations = {{{3, 128, 4}}, {{5, 6}, {7, 8}}, {{4, 2, 256}}};
+    plan.operations = {{{3, 128, 4}}, {9, 10}, {{5, 6}, {7, 8}}, {{4, 2, 256}}};
     plan.chunks = {{5, 1000, {1, 2, 129279}, 1, 0, 3, {40, 41}}, {6, 7, {7}, 1, 2, 0, {}}};
     const std::vector<std::byte> bytes = encode(plan);
     const Result<StepPlan> back = decodeStepPlan(bytes);
@@ -526,6 +529,42 @@ class EngineCoreTest : public QObject {
     QTRY_COMPARE(rig.core->stats()->kvTokensUsed, 0);
   }
 
+  void aNodeShortOfMemoryHoldsRequestsAndEndsTheEngineBeforeItself() {
+    QTemporaryDir proc;
+    const auto leave = [&proc](int gib) {
+      // Replaced in one go: it is read all the time.
+      const QString name = proc.filePath(QStringLiteral("meminfo"));
+      QFile file(name + QStringLiteral(".new"));
+      QVERIFY(file.open(QIODevice::WriteOnly));
+      file.write(QStringLiteral("MemTotal: %1 kB\nMemAvailable: %2 kB\n")
+                     .arg(120 << 20)
+                     .arg(gib << 20)
+                     .toUtf8());
+      file.close();
+      QCOMPARE(std::rename(qPrintable(file.fileName()), qPrintable(name)), 0);
+    };
+    leave(60);
+    EngineCoreOptions options = serially();
+    options.proc = proc.path().toStdString();
+    Rig rig(1, options);
+    QCOMPARE(collect(**rig.core->submit(request("1", {1}, 5))).tokens, expectedAnswer({1}, 5));
+
+    leave(6);  // less than twice 4 GiB
+    QTRY_COMPARE(rig.core->stats()->memoryGuard.state, api::MemoryGuardState::Holding);
+    const auto held = *rig.core->submit(request("2", {2}, 5));
+    QTRY_COMPARE(rig.core->stats()->waiting, 1);
+    QCOMPARE(rig.core->stats()->running, 0);
+
+    leave(1);  // less than half of 4 GiB
+    const api::RequestOutput output = collect(*held);
+    QCOMPARE(output.finish, api::FinishReason::Failed);
+    QCOMPARE(output.error->code, ErrorCode::OutOfMemory);
+    QVERIFY2(output.error->message.find("1.0 GiB") != std::string::npos,
+             output.error->message.c_str());
+    QVERIFY(becomesReadable(rig.core->endedFd(), 5s));
+    QCOMPARE(rig.core->state(), api::EngineState::Failed);
+  }
+
   void drainingFinishesWhatWasAcceptedAndTakesNothingNew() {
     Rig rig(2);
     rig.control.valve.close();
@@ -603,12 +642,15 @@ class EngineCoreTest : public QObject {
   void draftsChangeNothingButTheNumberOfSteps() {
     EngineCoreOptions options;
     options.scheduler.maxDrafts = 3;
+    options.scheduler.alwaysDraft = true;
     Rig rig(2, options);
     const std::vector<TokenId> prompt{1, 2, 3, 4, 5};
     const api::RequestOutput output = collect(**rig.core->submit(request("r", prompt, 50)));
     QCOMPARE(output.tokens, expectedAnswer(prompt, 50));
     QCOMPARE(output.usage.completionTokens, 50);
-    QVERIFY2(rig.control.forwards < 45, qPrintable(QString::number(rig.control.forwards)));
+    // Two guesses of three are right, so a step commits more than two tokens on average.
+    QVERIFY2(rig.control.forwards < 30, qPrintable(QString::number(rig.control.forwards)));
+    QTRY_VERIFY(rig.core->stats()->drafts.acceptedTokens() >= 20);
     QCOMPARE(rig.workerControl.forwards.load(), rig.control.forwards.load());
   }
 
@@ -640,6 +682,7 @@ class EngineCoreTest : public QObject {
     QFETCH(int, ranks);
     QFETCH(int, blocks);
     EngineCoreOptions options;
+    options.scheduler.alwaysDraft = true;
     options.scheduler.maxRunning = 4;
     options.scheduler.maxQueued = 1000;
     options.scheduler.prefillChunkTokens = 100;
