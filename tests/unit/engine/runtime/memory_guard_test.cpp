@@ -332,6 +332,10 @@ class MemoryGuardTest final : public QObject {
       QVERIFY(contains(decision.sentence, "cannot be read: new requests wait, for it had 3.9 GiB"));
       cluster.now += 1s;
     }
+    // Nor when it falls silent after that.
+    for (int i = 0; i < 60; ++i) {
+      QCOMPARE(cluster.second({}).state, State::Shrinking);
+    }
     for (int i = 0; i < 5; ++i) {
       QCOMPARE(cluster.second({12}).state, State::Shrinking);
     }
