@@ -48,6 +48,8 @@ class SamplingState {
   [[nodiscard]] std::span<const SeenToken> seen() const { return seen_; }
 
  private:
+  void joinEqual();
+
   bool countsAnswer_ = false;
   std::vector<SeenToken> seen_;
   std::optional<ThinkingLimiter> thinking_;

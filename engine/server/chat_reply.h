@@ -21,11 +21,25 @@ struct ReplyHead {
   std::string fingerprint;
 };
 
+/// A token and how likely the model found it.
+struct ReplyToken {
+  std::string bytes;  // perhaps a part of a character
+  double logprob = 0;
+};
+
+/// A token of the text, and the likeliest tokens in its place.
+struct ReplyLogprob {
+  ReplyToken token;
+  std::vector<ReplyToken> top;
+};
+
 struct ReasoningText {
   std::string text;
+  std::vector<ReplyLogprob> logprobs = {};  // of the tokens that made the text, if asked for
 };
 struct ContentText {
   std::string text;
+  std::vector<ReplyLogprob> logprobs = {};
 };
 struct ToolCallBegin {
   int index = 0;
@@ -43,9 +57,11 @@ struct ToolCallEnd {
 using ReplyEvent =
     std::variant<ReasoningText, ContentText, ToolCallBegin, ToolCallArguments, ToolCallEnd>;
 
+/// Of one choice, or of all: then the prompt counts once and the completions are added up.
 struct ReplyUsage {
   api::RequestUsage tokens;
   std::int64_t reasoningTokens = 0;  // of tokens.completionTokens
+  int choices = 1;
 };
 
 /// The end of an answer. With `error` there is no reason: the answer broke off.
@@ -69,11 +85,16 @@ struct ReplyToolCall {
   std::string arguments;
 };
 
-/// A whole answer: the events joined. Calls that did not end whole are left out.
+/// One choice of a whole answer: the events joined. Calls that did not end whole are left out.
 struct ChatReply {
   std::string reasoning;
   std::string content;
   std::vector<ReplyToolCall> toolCalls;
+  std::string finishReason;
+
+  bool withLogprobs = false;  // asked for
+  std::vector<ReplyLogprob> reasoningLogprobs;
+  std::vector<ReplyLogprob> contentLogprobs;
 };
 
 }  // namespace tandem::server

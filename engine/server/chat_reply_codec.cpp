@@ -3,10 +3,13 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
 #include <nlohmann/json.hpp>
+
+#include "engine/tokenizer/utf8.h"
 
 namespace tandem::server {
 
@@ -23,9 +26,10 @@ double ratio(double part, double whole) {
   return whole > 0 ? part / whole : 0;
 }
 
-/// The decode begins with the first token, so n tokens are n - 1 intervals.
+/// The decode begins with the first token, so n tokens of one choice are n - 1 intervals.
 double intervals(const ReplyUsage& usage) {
-  return static_cast<double>(std::max<std::int64_t>(usage.tokens.completionTokens - 1, 0));
+  return static_cast<double>(
+      std::max<std::int64_t>(usage.tokens.completionTokens - usage.choices, 0));
 }
 
 Json usageJson(const ReplyUsage& usage) {
@@ -72,38 +76,101 @@ Json headJson(const ReplyHead& head, const char* object) {
           {"system_fingerprint", head.fingerprint}};
 }
 
-Json chunkJson(const ReplyHead& head, bool includeUsage, Json delta, Json finishReason) {
+Json tokenJson(const ReplyToken& token) {
+  // JSON has no infinity; -9999 is OpenAI's own word for "as good as impossible".
+  constexpr double kImpossible = -9999;
+  Json bytes = Json::array();
+  for (const char byte : token.bytes) {
+    bytes.push_back(static_cast<unsigned char>(byte));
+  }
+  return {{"token", tokenizer::lossyUtf8(token.bytes)},
+          {"logprob", std::max(token.logprob, kImpossible)},
+          {"bytes", std::move(bytes)}};
+}
+
+Json logprobList(const std::vector<ReplyLogprob>& logprobs) {
+  Json list = Json::array();
+  for (const ReplyLogprob& logprob : logprobs) {
+    Json entry = tokenJson(logprob.token);
+    entry["top_logprobs"] = Json::array();
+    for (const ReplyToken& other : logprob.top) {
+      entry["top_logprobs"].push_back(tokenJson(other));
+    }
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
+/// Null where the text has none.
+Json contentLogprobs(const std::vector<ReplyLogprob>& logprobs) {
+  return logprobs.empty() ? Json() : Json{{"content", logprobList(logprobs)}, {"refusal", nullptr}};
+}
+
+Json reasoningLogprobs(const std::vector<ReplyLogprob>& logprobs) {
+  return logprobs.empty() ? Json()
+                          : Json{{"content", nullptr},
+                                 {"refusal", nullptr},
+                                 {"reasoning_content", logprobList(logprobs)}};
+}
+
+/// Of a whole answer.
+Json logprobsJson(const ChatReply& reply) {
+  if (!reply.withLogprobs) {
+    return nullptr;
+  }
+  Json logprobs{{"content", logprobList(reply.contentLogprobs)}, {"refusal", nullptr}};
+  if (!reply.reasoningLogprobs.empty()) {
+    logprobs["reasoning_content"] = logprobList(reply.reasoningLogprobs);
+  }
+  return logprobs;
+}
+
+/// What a chunk says of its choice.
+struct ChunkChoice {
+  int index = 0;
+  Json delta = Json::object();
+  Json logprobs = nullptr;
+  Json finishReason = nullptr;
+};
+
+Json chunkJson(const ReplyHead& head, bool includeUsage, ChunkChoice choice) {
   Json chunk = headJson(head, "chat.completion.chunk");
-  chunk["choices"] = Json::array({{{"index", 0},
-                                   {"delta", std::move(delta)},
-                                   {"logprobs", nullptr},
-                                   {"finish_reason", std::move(finishReason)}}});
+  chunk["choices"] = Json::array({{{"index", choice.index},
+                                   {"delta", std::move(choice.delta)},
+                                   {"logprobs", std::move(choice.logprobs)},
+                                   {"finish_reason", std::move(choice.finishReason)}}});
   if (includeUsage) {
     chunk["usage"] = nullptr;
   }
   return chunk;
 }
 
-/// The delta of an event; null for events that say nothing to a client.
-struct DeltaOf {
-  Json operator()(const ReasoningText& event) const { return {{"reasoning_content", event.text}}; }
-  Json operator()(const ContentText& event) const { return {{"content", event.text}}; }
-  Json operator()(const ToolCallBegin& event) const {
+/// The delta of an event and its logprobs; a null delta for events that say nothing to a client.
+struct ChunkOf {
+  int index = 0;
+
+  ChunkChoice operator()(const ReasoningText& event) const {
+    return {index, {{"reasoning_content", event.text}}, reasoningLogprobs(event.logprobs), {}};
+  }
+  ChunkChoice operator()(const ContentText& event) const {
+    return {index, {{"content", event.text}}, contentLogprobs(event.logprobs), {}};
+  }
+  ChunkChoice operator()(const ToolCallBegin& event) const {
     return toolCall({{"index", event.index},
                      {"id", event.id},
                      {"type", "function"},
                      {"function", {{"name", event.name}, {"arguments", ""}}}});
   }
-  Json operator()(const ToolCallArguments& event) const {
+  ChunkChoice operator()(const ToolCallArguments& event) const {
     return toolCall({{"index", event.index}, {"function", {{"arguments", event.text}}}});
   }
-  Json operator()(const ToolCallEnd& /*event*/) const { return nullptr; }
+  ChunkChoice operator()(const ToolCallEnd& /*event*/) const { return {index, {}, {}, {}}; }
 
-  static Json toolCall(Json call) {
+  [[nodiscard]] ChunkChoice toolCall(Json call) const {
     Json delta = Json::object();
     delta["tool_calls"] = Json::array();
     delta["tool_calls"].push_back(std::move(call));
-    return delta;
+    return {index, std::move(delta), {}, {}};
   }
 };
 
@@ -129,15 +196,17 @@ Json messageJson(const ChatReply& reply) {
 }  // namespace
 
 std::string completionJson(const ReplyHead& head,
-                           const ChatReply& reply,
-                           const std::string& finishReason,
+                           std::span<const ChatReply> choices,
                            const ReplyUsage& usage,
                            const api::RequestTimings& timings) {
   Json completion = headJson(head, "chat.completion");
-  completion["choices"] = Json::array({{{"index", 0},
-                                        {"message", messageJson(reply)},
-                                        {"logprobs", nullptr},
-                                        {"finish_reason", finishReason}}});
+  completion["choices"] = Json::array();
+  for (const ChatReply& reply : choices) {
+    completion["choices"].push_back({{"index", completion["choices"].size()},
+                                     {"message", messageJson(reply)},
+                                     {"logprobs", logprobsJson(reply)},
+                                     {"finish_reason", reply.finishReason}});
+  }
   completion["usage"] = usageJson(usage);
   completion["timings"] = timingsJson(usage, timings);
   return toText(completion);
@@ -148,19 +217,19 @@ ChunkWriter::ChunkWriter(ReplyHead head, bool includeUsage, bool timingsPerToken
       includeUsage_(includeUsage),
       timingsPerToken_(timingsPerToken) {}
 
-std::string ChunkWriter::role() const {
+std::string ChunkWriter::role(int index) const {
   const Json delta{{"role", "assistant"}, {"content", ""}};
-  return serverSentEvent(chunkJson(head_, includeUsage_, delta, nullptr));
+  return serverSentEvent(chunkJson(head_, includeUsage_, {index, delta, {}, {}}));
 }
 
-std::string ChunkWriter::events(const ReplyProgress& progress) const {
+std::string ChunkWriter::events(int index, const ReplyProgress& progress) const {
   std::string text;
   for (const ReplyEvent& event : progress.events) {
-    Json delta = std::visit(DeltaOf{}, event);
-    if (delta.is_null()) {
+    ChunkChoice choice = std::visit(ChunkOf{index}, event);
+    if (choice.delta.is_null()) {
       continue;
     }
-    Json chunk = chunkJson(head_, includeUsage_, std::move(delta), nullptr);
+    Json chunk = chunkJson(head_, includeUsage_, std::move(choice));
     if (timingsPerToken_) {
       chunk["timings"] = timingsJson(progress.usage, progress.timings);
     }
@@ -169,10 +238,15 @@ std::string ChunkWriter::events(const ReplyProgress& progress) const {
   return text;
 }
 
-std::string ChunkWriter::finish(const std::string& reason,
+std::string ChunkWriter::finishChoice(int index, const std::string& reason) const {
+  return serverSentEvent(chunkJson(head_, includeUsage_, {index, Json::object(), {}, reason}));
+}
+
+std::string ChunkWriter::finish(int index,
+                                const std::string& reason,
                                 const ReplyUsage& usage,
                                 const api::RequestTimings& timings) const {
-  Json last = chunkJson(head_, includeUsage_, Json::object(), reason);
+  Json last = chunkJson(head_, includeUsage_, {index, Json::object(), {}, reason});
   std::string text;
   if (includeUsage_) {
     text += serverSentEvent(last);

@@ -2,6 +2,7 @@
 // Answers to a chat request as JSON, in the exact shapes of the OpenAI API. Pure.
 #pragma once
 
+#include <span>
 #include <string>
 
 #include "engine/server/api_error.h"
@@ -9,15 +10,15 @@
 
 namespace tandem::server {
 
-/// A whole answer: an object "chat.completion" with one choice.
+/// A whole answer: an object "chat.completion".
 ///
-/// reply    `content` is null in JSON when there are only tool calls
-/// Source   usage also carries DeepSeek's prompt_cache_hit/miss_tokens; `timings` has the fields of
+/// choices  one or more; `content` is null in JSON when there are only tool calls
+/// Source   `logprobs` is OpenAI's, with reasoning_content as DeepSeek has it; usage also carries
+/// DeepSeek's prompt_cache_hit/miss_tokens; `timings` has the fields of
 ///          llama.cpp, where the rates count what the engine did: prompt tokens that were not
 ///          cached over the prefill, and the intervals between generated tokens over the decode
 [[nodiscard]] std::string completionJson(const ReplyHead& head,
-                                         const ChatReply& reply,
-                                         const std::string& finishReason,
+                                         std::span<const ChatReply> choices,
                                          const ReplyUsage& usage,
                                          const api::RequestTimings& timings);
 
@@ -28,15 +29,19 @@ class ChunkWriter {
   /// timingsPerToken   every chunk carries timings
   ChunkWriter(ReplyHead head, bool includeUsage, bool timingsPerToken);
 
-  /// The first chunk: who speaks.
-  [[nodiscard]] std::string role() const;
+  /// The first chunk of the choice `index`: who speaks.
+  [[nodiscard]] std::string role(int index) const;
 
-  /// One chunk per event; nothing for ToolCallEnd.
-  [[nodiscard]] std::string events(const ReplyProgress& progress) const;
+  /// One chunk per event of the choice `index`; nothing for ToolCallEnd.
+  [[nodiscard]] std::string events(int index, const ReplyProgress& progress) const;
 
-  /// The chunk with finish_reason, the usage chunk if asked for, and [DONE]. The last chunk carries
-  /// the timings.
-  [[nodiscard]] std::string finish(const std::string& reason,
+  /// The chunk with the finish_reason of a choice, while others go on.
+  [[nodiscard]] std::string finishChoice(int index, const std::string& reason) const;
+
+  /// The same for the last choice to end, then the usage chunk if asked for, and [DONE]. The last
+  /// chunk carries the timings.
+  [[nodiscard]] std::string finish(int index,
+                                   const std::string& reason,
                                    const ReplyUsage& usage,
                                    const api::RequestTimings& timings) const;
 

@@ -2,6 +2,7 @@
 // What a client asks of POST /v1/chat/completions, checked and with every default filled in.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,6 +30,8 @@ struct ChatRequest {
   ToolChoice toolChoice;
   bool parallelToolCalls = true;
   api::SamplingParams sampling;
+  std::optional<std::int64_t> thinkingTokens;  // none: thinking ends when the model ends it
+  int choices = 1;  // answers to the same prompt, each with its own draws
   std::vector<std::string> stop;
   bool stream = false;
   bool includeUsage = false;     // stream_options.include_usage

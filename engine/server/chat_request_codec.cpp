@@ -5,12 +5,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdint>
-#include <limits>
 #include <optional>
 #include <utility>
 
 #include "engine/server/json_field.h"
+#include "engine/server/sampling_codec.h"
 #include "engine/tokenizer/json_value.h"
 
 namespace tandem::server {
@@ -25,7 +24,7 @@ using tokenizer::ThinkingMode;
 
 constexpr std::size_t kMaxTools = 512;
 constexpr std::size_t kMaxStops = 16;
-constexpr std::int64_t kAnyInteger = std::numeric_limits<std::int64_t>::max();
+constexpr int kMaxChoices = 8;
 
 /// Text of a content field: a string, or a list of text parts joined by an empty line, as the
 /// official encoder joins them.
@@ -308,24 +307,6 @@ void readThinking(const JsonField& body, bool defaultThinking, ChatRequest& requ
   request.conversation.effort = effort ? effort->level : ReasoningEffort::None;
 }
 
-void readSampling(const JsonField& body, ChatRequest& request) {
-  api::SamplingParams& sampling = request.sampling;
-  sampling.temperature = body["temperature"].numberOr(sampling.temperature, 0, 2);
-  sampling.topP = body["top_p"].numberOr(sampling.topP, 0, 1);
-  if (sampling.topP == 0) {  // a nucleus of one token
-    sampling.topP = 1;
-    sampling.temperature = 0;
-  }
-  if (const JsonField seed = body["seed"]; seed.present()) {
-    sampling.seed = static_cast<std::uint64_t>(seed.integer(-kAnyInteger, kAnyInteger));
-  }
-  const JsonField newName = body["max_completion_tokens"];
-  const JsonField limit = newName.present() ? newName : body["max_tokens"];
-  if (limit.present()) {
-    sampling.maxTokens = limit.integer(1, kAnyInteger);
-  }
-}
-
 void readStop(const JsonField& body, ChatRequest& request) {
   const JsonField stop = body["stop"];
   if (!stop.present()) {
@@ -356,32 +337,8 @@ void readStreaming(const JsonField& body, ChatRequest& request) {
   request.timingsPerToken = body["timings_per_token"].booleanOr(false);
 }
 
-/// Fields that would change the answer: better refused than silently left out. Their neutral values
-/// pass, because clients send those.
+/// Fields that would change the answer: better refused than silently left out.
 void refuseUnsupported(const JsonField& body) {
-  const auto onlyNumber = [&body](const char* name, double neutral) {
-    const JsonField field = body[name];
-    if (field.present() && field.number(-1e9, 1e9) != neutral) {
-      field.fail(fmt::format("is not supported yet; leave it out or send {}", neutral));
-    }
-  };
-  onlyNumber("n", 1);
-  onlyNumber("frequency_penalty", 0);
-  onlyNumber("presence_penalty", 0);
-  onlyNumber("repetition_penalty", 1);
-  onlyNumber("min_p", 0);
-  onlyNumber("top_logprobs", 0);
-  const JsonField topK = body["top_k"];
-  if (topK.present() && topK.integer(-1, kAnyInteger) > 0) {
-    topK.fail("is not supported yet; leave it out");
-  }
-  if (body["logprobs"].booleanOr(false)) {
-    body["logprobs"].fail("is not supported yet; leave it out or send false");
-  }
-  const JsonField bias = body["logit_bias"];
-  if (bias.present() && !bias.object().members().empty()) {
-    bias.fail("is not supported yet; leave it out");
-  }
   const JsonField format = body["response_format"];
   if (format.present() && format["type"].string() != "text") {
     format.fail("only {\"type\": \"text\"} is supported yet");
@@ -410,7 +367,12 @@ ApiResult<ChatRequest> parseChatRequest(std::string_view body, bool defaultThink
   readTools(fields, request, toolNames);
   readToolChoice(fields, toolNames, request);
   readThinking(fields, defaultThinking, request);
-  readSampling(fields, request);
+  request.sampling = readSampling(fields);
+  readChatLogprobs(fields, request.sampling);
+  request.thinkingTokens = readThinkingBudget(fields);
+  if (const JsonField n = fields["n"]; n.present()) {
+    request.choices = static_cast<int>(n.integer(1, kMaxChoices));
+  }
   readStop(fields, request);
   readStreaming(fields, request);
   refuseUnsupported(fields);

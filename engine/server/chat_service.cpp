@@ -32,6 +32,17 @@ ApiError contextExceeded(std::int64_t contextTokens, std::size_t promptTokens) {
   return error;
 }
 
+std::optional<ApiError> refusalOfBias(const api::SamplingParams& sampling, std::int64_t vocabSize) {
+  for (const api::LogitBias& bias : sampling.logitBias) {
+    if (bias.token >= vocabSize) {
+      return invalidField(
+          fmt::format("logit_bias.{}", bias.token),
+          fmt::format("this model has no such token; its ids are 0 to {}", vocabSize - 1));
+    }
+  }
+  return std::nullopt;
+}
+
 ApiError queueFull(const Error& error) {
   return ApiError{429, "rate_limit_error", "queue_full", "", error.text(), 1};
 }
@@ -104,8 +115,11 @@ ApiResult<std::unique_ptr<LiveAnswer>> ChatService::begin(ChatRequest request) c
     return contextExceeded(info.contextTokens, prompt->tokens.size());
   }
 
+  if (std::optional<ApiError> refusal = refusalOfBias(request.sampling, info.vocabSize)) {
+    return std::move(*refusal);
+  }
+
   GenerationOptions options;
-  options.id = randomId("chatcmpl-");
   const bool continued = request.conversation.messages.back().openEnd;
   options.parser.thinking = request.conversation.thinking == ThinkingMode::Thinking && !continued &&
                             prompt->forcedPrefix.empty();
@@ -116,25 +130,46 @@ ApiResult<std::unique_ptr<LiveAnswer>> ChatService::begin(ChatRequest request) c
   options.parallelToolCalls = request.parallelToolCalls;
 
   api::TokenRequest submission;
-  submission.id = options.id;
   submission.prompt = std::move(prompt->tokens);
   submission.sampling = request.sampling;
   // What does not fit is cut, not refused: agents ask for a fixed number near the end of a window.
   submission.sampling.maxTokens = std::min(request.sampling.maxTokens.value_or(room), room);
   submission.stopTokens = stopTokensOf(tokenizer_);
-  Result<std::shared_ptr<api::OutputQueue>> queue = engine_.submit(std::move(submission));
-  if (!queue) {
-    const bool full = queue.error().code == ErrorCode::Unavailable && !refusalOfState(engine_);
-    return full ? queueFull(queue.error()) : fromError(queue.error());
+  if (request.thinkingTokens && options.parser.thinking) {
+    submission.thinking = thinkingBudget(*request.thinkingTokens);
   }
 
-  ReplyHead head{options.id, wallMilliseconds() / 1000, info.modelName, info.fingerprint};
-  auto generation = std::make_unique<Generation>(engine_,
-                                                 tokenizer_,
-                                                 logger_,
-                                                 std::move(*queue),
-                                                 std::move(options));
-  return makeChatAnswer(request, std::move(head), std::move(generation));
+  ReplyHead head{randomId("chatcmpl-"),
+                 wallMilliseconds() / 1000,
+                 info.modelName,
+                 info.fingerprint};
+  std::vector<std::unique_ptr<Generation>> generations;
+  for (int choice = 0; choice < request.choices; ++choice) {
+    submission.id = request.choices == 1 ? head.id : fmt::format("{}-{}", head.id, choice);
+    if (request.sampling.seed) {
+      // Each choice is the answer that n = 1 would give with this seed.
+      submission.sampling.seed = *request.sampling.seed + static_cast<std::uint64_t>(choice);
+    }
+    options.id = submission.id;
+    Result<std::shared_ptr<api::OutputQueue>> queue = engine_.submit(submission);
+    if (!queue) {  // the choices before it are cancelled when they go
+      const bool full = queue.error().code == ErrorCode::Unavailable && !refusalOfState(engine_);
+      return full ? queueFull(queue.error()) : fromError(queue.error());
+    }
+    generations.push_back(
+        std::make_unique<Generation>(engine_, tokenizer_, logger_, std::move(*queue), options));
+  }
+  Result<std::unique_ptr<LiveAnswer>> answer =
+      makeChatAnswer(request, std::move(head), std::move(generations));
+  if (!answer) {
+    return fromError(answer.error());
+  }
+  return *std::move(answer);
+}
+
+std::optional<api::ThinkingBudget> ChatService::thinkingBudget(std::int64_t tokens) const {
+  const std::optional<TokenId> end = tokenizer_.tokenId(tokenizer::kThinkEnd);
+  return end ? std::optional(api::ThinkingBudget{tokens, true, {*end}}) : std::nullopt;
 }
 
 ApiResult<ChatService::Prompt> ChatService::encode(const ChatRequest& request) const {

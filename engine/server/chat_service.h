@@ -2,7 +2,9 @@
 // From a checked chat request to a running generation and the answer that will come of it.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,10 +31,11 @@ class ChatService {
         encoder_(dialect),
         logger_(logger) {}
 
-  /// Encodes the conversation and submits it.
+  /// Encodes the conversation and submits it, once for each choice that is asked for.
   ///
-  /// Fails    503 while the engine is loading or stopping; 400 context_length_exceeded when the
-  ///          prompt leaves no room for a token; 429 when the queue is full
+  /// Fails    400 for a logit_bias of a token that the model has not; 503 while the engine is
+  /// loading or stopping; 400 context_length_exceeded when the
+  ///          prompt leaves no room for a token; 429 when the queue has no place for all choices
   [[nodiscard]] ApiResult<std::unique_ptr<LiveAnswer>> begin(ChatRequest request) const;
 
  private:
@@ -41,6 +44,8 @@ class ChatService {
     std::string forcedPrefix;  // the end of the prompt that belongs to the answer
   };
   [[nodiscard]] ApiResult<Prompt> encode(const ChatRequest& request) const;
+  /// Of a prompt that ends inside the thinking. Nothing for a tokenizer that knows no end of it.
+  [[nodiscard]] std::optional<api::ThinkingBudget> thinkingBudget(std::int64_t tokens) const;
 
   api::EngineClient& engine_;
   const tokenizer::Tokenizer& tokenizer_;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -19,16 +20,22 @@ namespace {
 using tokenizer::EndOfOutput;
 using tokenizer::OutputEvent;
 
+template <typename Text>
+void join(Text& text, Text more) {
+  text.text += more.text;
+  std::move(more.logprobs.begin(), more.logprobs.end(), std::back_inserter(text.logprobs));
+}
+
 /// Joins `event` to the one before it where both carry text of the same kind: one piece of the
 /// engine gives one chunk per kind, however many tokens it holds.
 void append(std::vector<ReplyEvent>& events, ReplyEvent event) {
   if (!events.empty() && events.back().index() == event.index()) {
     if (auto* text = std::get_if<ReasoningText>(&event)) {
-      std::get<ReasoningText>(events.back()).text += text->text;
+      join(std::get<ReasoningText>(events.back()), std::move(*text));
       return;
     }
     if (auto* text = std::get_if<ContentText>(&event)) {
-      std::get<ContentText>(events.back()).text += text->text;
+      join(std::get<ContentText>(events.back()), std::move(*text));
       return;
     }
     auto* piece = std::get_if<ToolCallArguments>(&event);
@@ -49,6 +56,7 @@ Generation::Generation(api::EngineClient& engine,
                        std::shared_ptr<api::OutputQueue> queue,
                        GenerationOptions options)
     : engine_(engine),
+      tokenizer_(tokenizer),
       logger_(logger),
       queue_(std::move(queue)),
       options_(std::move(options)),
@@ -76,13 +84,12 @@ ReplyProgress Generation::advance() {
     if (!options_.forcedPrefix.empty()) {
       addEvents(parser_.push(std::exchange(options_.forcedPrefix, "")), progress);
     }
-    const auto rest = std::span<const TokenId>(piece_->tokens).subspan(read_);
-    const auto turn = rest.first(std::min(rest.size(), kTokensPerTurn));
-    addTokens(turn, progress);
-    read_ += turn.size();
+    const std::size_t turn = std::min(piece_->tokens.size() - read_, kTokensPerTurn);
+    addTokens(read_, turn, progress);
+    read_ += turn;
     if (ended()) {
       cutShort(progress);
-    } else if (turn.size() < rest.size()) {
+    } else if (read_ < piece_->tokens.size()) {
       progress.more = true;
     } else {
       finish(*piece_, progress);
@@ -96,16 +103,34 @@ ReplyProgress Generation::advance() {
   return progress;
 }
 
-void Generation::addTokens(std::span<const TokenId> tokens, ReplyProgress& progress) {
-  for (const TokenId token : tokens) {
+/// Reads `count` tokens of the piece, beginning with the token `from`.
+void Generation::addTokens(std::size_t from, std::size_t count, ReplyProgress& progress) {
+  for (std::size_t i = from; i < from + count; ++i) {
     if (ended()) {
       return;
     }
+    const TokenId token = piece_->tokens[i];
     // The token that closes the reasoning is markup and counts as neither.
-    reasoning_ = reasoning_ && token != thinkEnd_;
+    const bool closes = reasoning_ && token == thinkEnd_;
+    reasoning_ = reasoning_ && !closes;
+    if (i < piece_->logprobs.size() && !closes) {
+      follow(token, piece_->logprobs[i]);
+    }
     addEvents(parser_.push(detokenizer_.push(std::span(&token, 1))), progress);
     usage_.reasoningTokens += reasoning_ ? 1 : 0;
   }
+}
+
+void Generation::follow(TokenId token, const api::TokenLogprobs& logprobs) {
+  const auto named = [this](TokenId id, double logprob) {
+    return ReplyToken{std::string(tokenizer_.tokenBytes(id)), logprob};
+  };
+  ReplyLogprob reply{named(token, logprobs.logprob), {}};
+  for (const api::TokenLogprob& other : logprobs.top) {
+    reply.top.push_back(named(other.token, other.logprob));
+  }
+  const std::size_t bytes = reply.token.bytes.size();
+  logprobs_.add(std::move(reply), bytes);
 }
 
 void Generation::addEvents(std::vector<OutputEvent> events, ReplyProgress& progress) {
@@ -116,12 +141,14 @@ void Generation::addEvents(std::vector<OutputEvent> events, ReplyProgress& progr
     reasoning_ = reasoning_ && event.kind == OutputEvent::Kind::Reasoning;
     switch (event.kind) {
       case OutputEvent::Kind::Reasoning:
-        append(progress.events, ReasoningText{std::move(event.text)});
+        append(progress.events, ReasoningText{std::move(event.text), logprobs_.takeReasoning()});
         break;
       case OutputEvent::Kind::Content:
+        logprobs_.becameContent(event.text.size());
         addContent(stops_.push(event.text), progress);
         break;
       case OutputEvent::Kind::ToolCallBegin:
+        logprobs_.becameMarkup();
         if (options_.callTools && event.index > 0 && !options_.parallelToolCalls) {
           callsEnded_ = true;
         } else if (options_.callTools) {
@@ -131,22 +158,26 @@ void Generation::addEvents(std::vector<OutputEvent> events, ReplyProgress& progr
         }
         break;
       case OutputEvent::Kind::ToolCallDelta:
+        logprobs_.becameMarkup();
         if (options_.callTools) {
           append(progress.events, ToolCallArguments{event.index, std::move(event.text)});
         }
         break;
       case OutputEvent::Kind::ToolCallEnd:
+        logprobs_.becameMarkup();
         if (options_.callTools) {
           append(progress.events, ToolCallEnd{event.index});
         }
         break;
       case OutputEvent::Kind::ToolCallDropped:
+        logprobs_.becameMarkup();
         logger_.write(LogLevel::Warning,
                       "http",
                       options_.id,
                       fmt::format("tool call {} was not whole and is dropped", event.index));
         break;
       case OutputEvent::Kind::Malformed:
+        logprobs_.becameMarkup();
         // Its length only: what a model says is not for the log.
         logger_.write(
             LogLevel::Warning,
@@ -161,9 +192,10 @@ void Generation::addEvents(std::vector<OutputEvent> events, ReplyProgress& progr
   }
 }
 
-void Generation::addContent(const std::string& text, ReplyProgress& progress) {
+void Generation::addContent(std::string text, ReplyProgress& progress) {
   if (!text.empty()) {
-    append(progress.events, ContentText{text});
+    std::vector<ReplyLogprob> logprobs = logprobs_.letOut(text.size());
+    append(progress.events, ContentText{std::move(text), std::move(logprobs)});
   }
 }
 

@@ -12,6 +12,7 @@
 #include "engine/base/log.h"
 #include "engine/server/chat_reply.h"
 #include "engine/server/stop_matcher.h"
+#include "engine/server/text_logprobs.h"
 #include "engine/tokenizer/detokenizer.h"
 #include "engine/tokenizer/output_parser.h"
 
@@ -55,15 +56,17 @@ class Generation {
   [[nodiscard]] const api::RequestTimings& timings() const { return timings_; }
 
  private:
-  void addTokens(std::span<const TokenId> tokens, ReplyProgress& progress);
+  void addTokens(std::size_t from, std::size_t count, ReplyProgress& progress);
   void addEvents(std::vector<tokenizer::OutputEvent> events, ReplyProgress& progress);
-  void addContent(const std::string& text, ReplyProgress& progress);
+  void addContent(std::string text, ReplyProgress& progress);
+  void follow(TokenId token, const api::TokenLogprobs& logprobs);
   void endText(tokenizer::EndOfOutput end, ReplyProgress& progress);
   void cutShort(ReplyProgress& progress);
   void finish(const api::RequestOutput& piece, ReplyProgress& progress);
   [[nodiscard]] bool ended() const { return stops_.matched() || callsEnded_; }
 
   api::EngineClient& engine_;
+  const tokenizer::Tokenizer& tokenizer_;
   Logger& logger_;
   std::shared_ptr<api::OutputQueue> queue_;
   GenerationOptions options_;
@@ -72,6 +75,7 @@ class Generation {
   bool reasoning_;  // tokens still belong to the reasoning
   tokenizer::OutputParser parser_;
   StopMatcher stops_;
+  TextLogprobs logprobs_;                    // stays empty unless the engine gives some
   std::optional<api::RequestOutput> piece_;  // the engine's newest, until its tokens are read
   std::size_t read_ = 0;                     // of piece_->tokens
   ReplyUsage usage_;

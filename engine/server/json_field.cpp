@@ -138,6 +138,15 @@ std::vector<JsonField> JsonField::items() const {
   return items;
 }
 
+std::vector<std::pair<std::string, JsonField>> JsonField::members() const {
+  std::vector<std::pair<std::string, JsonField>> members;
+  for (const auto& [key, value] : object().members()) {
+    std::string path = path_.empty() ? key : path_ + "." + key;
+    members.emplace_back(key, JsonField(&value, std::move(path), *problem_));
+  }
+  return members;
+}
+
 const JsonValue& JsonField::object() const {
   static const JsonValue kNone = JsonValue::object({});
   if (!isObject()) {

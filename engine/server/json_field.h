@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/server/api_error.h"
@@ -36,6 +37,7 @@ class JsonField {
   [[nodiscard]] double number(double low, double high) const;
   [[nodiscard]] std::int64_t integer(std::int64_t low, std::int64_t high) const;
   [[nodiscard]] std::vector<JsonField> items() const;
+  [[nodiscard]] std::vector<std::pair<std::string, JsonField>> members() const;
   [[nodiscard]] const tokenizer::JsonValue& object() const;
 
   /// As above for optional fields: `otherwise` when absent or null.

@@ -146,6 +146,113 @@ test('max_tokens and stop end an answer', async () => {
   assert.equal(stopped.choices[0].finish_reason, 'stop');
 });
 
+const colours = ['It is red.', 'It is a warm yellow.', 'It is blue.'];
+
+test('n choices have the seeds seed, seed + 1, …', async () => {
+  const completion = await client.chat.completions.create({ model: 'm', messages: ask('vary'), n: 3, seed: 1 });
+  assert.deepEqual(
+    completion.choices.map((choice) => choice.index),
+    [0, 1, 2],
+  );
+  assert.deepEqual(
+    completion.choices.map((choice) => choice.message.content),
+    [colours[1], colours[2], colours[0]],
+  );
+  assert.equal(completion.usage.completion_tokens, colours.join('').length);
+});
+
+test('n choices are streamed by index, and each one ends', async () => {
+  // The client's own collector: it fails on chunks that do not fit together.
+  const stream = client.chat.completions.stream({
+    model: 'm',
+    messages: ask('vary'),
+    n: 3,
+    seed: 0,
+    stop: ['warm'],
+    stream_options: { include_usage: true },
+  });
+  const completion = await stream.finalChatCompletion();
+  assert.deepEqual(
+    completion.choices.map((choice) => choice.message.content),
+    [colours[0], 'It is a ', colours[2]],
+  );
+  for (const choice of completion.choices) assert.equal(choice.finish_reason, 'stop');
+});
+
+test('more choices than are supported are refused with the limit', async () => {
+  await assert.rejects(client.chat.completions.create({ model: 'm', messages: ask('hello'), n: 9 }), (error) => {
+    assert(error instanceof OpenAI.BadRequestError);
+    assert.equal(error.param, 'n');
+    assert.match(error.message, /n: 9 is outside 1 to 8/);
+    return true;
+  });
+});
+
+for (const stream of [false, true]) {
+  test(`logprobs cover the content byte by byte, stream: ${stream}`, async () => {
+    const request = { model: 'm', messages: ask('hello'), logprobs: true, top_logprobs: 3 };
+    const { choices } = stream
+      ? await client.chat.completions.stream(request).finalChatCompletion()
+      : await client.chat.completions.create(request);
+    const { content } = choices[0].logprobs;
+    const bytes = Buffer.from(content.flatMap((token) => token.bytes));
+    assert.equal(bytes.toString('utf8'), choices[0].message.content);
+    assert.equal(content[3].token, 'l');
+    assert.equal(content[3].logprob, -0.75);
+    assert.deepEqual(
+      content[3].top_logprobs.map((token) => [token.token, token.logprob]),
+      [
+        ['l', -0.75],
+        ['m', -1.75],
+        ['n', -2.75],
+      ],
+    );
+  });
+}
+
+test('logit_bias reaches the engine by token id', async () => {
+  // The scripted engine's token of a byte is 3 + byte, and it leaves out what is biased by -100.
+  const letter = (character) => String(3 + character.charCodeAt(0));
+  const completion = await client.chat.completions.create({
+    model: 'm',
+    messages: ask('hello'),
+    logit_bias: { [letter('l')]: -100, [letter('o')]: -99 },
+  });
+  assert.equal(completion.choices[0].message.content, 'Heo, 世界! How are you?');
+  await assert.rejects(
+    client.chat.completions.create({ model: 'm', messages: ask('hello'), logit_bias: { foo: 1 } }),
+    (error) => error instanceof OpenAI.BadRequestError && error.param === 'logit_bias.foo',
+  );
+});
+
+test('a stop string is cut out wherever the tokens end, whole and streamed alike', async () => {
+  for (const stop of ['world', '界', ' How', ['are', '! H'], '?']) {
+    const request = { model: 'm', messages: ask('hello'), stop };
+    const whole = await client.chat.completions.create(request);
+    const text = 'Hello, 世界! How are you?';
+    const cuts = [stop].flat().map((string) => text.indexOf(string));
+    const end = Math.min(...cuts.map((cut) => (cut < 0 ? text.length : cut)));
+    assert.equal(whole.choices[0].message.content, text.slice(0, end));
+    assert.equal(whole.choices[0].finish_reason, 'stop');
+    let streamed = '';
+    for await (const chunk of await client.chat.completions.create({ ...request, stream: true })) {
+      streamed += chunk.choices[0].delta.content ?? '';
+    }
+    assert.equal(streamed, whole.choices[0].message.content);
+  }
+});
+
+test('a thinking budget cuts the reasoning, not the answer', async () => {
+  const completion = await client.chat.completions.create({
+    model: 'm',
+    messages: ask('think hard'),
+    reasoning_effort: 'high',
+    thinking_token_budget: 10,
+  });
+  assert.equal(completion.choices[0].message.reasoning_content, 'Five cents');
+  assert.equal(completion.choices[0].message.content, 'The ball costs 5 cents: 5¢.');
+});
+
 test('a bad field is a BadRequestError with its path', async () => {
   await assert.rejects(
     client.chat.completions.create({ model: 'm', messages: [{ role: 'user', content: 5 }] }),

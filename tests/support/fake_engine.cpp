@@ -10,8 +10,43 @@
 
 namespace tandem::testing {
 
+namespace {
+
+/// What a request's reply says, less what its bias forbids.
+std::vector<TokenId> tokensOf(std::vector<TokenId> tokens, const api::SamplingParams& sampling) {
+  std::erase_if(tokens, [&sampling](TokenId token) {
+    return std::find(sampling.logitBias.begin(),
+                     sampling.logitBias.end(),
+                     api::LogitBias{token, -100}) != sampling.logitBias.end();
+  });
+  return tokens;
+}
+
+/// Cuts the thinking short where its budget ends.
+void endThinking(std::vector<TokenId>& tokens, const api::ThinkingBudget& budget) {
+  const TokenId end = budget.endTokens.front();
+  const auto natural = std::find(tokens.begin(), tokens.end(), end);
+  if (budget.startsInside && natural - tokens.begin() > budget.tokens) {
+    tokens.erase(tokens.begin() + budget.tokens, natural);
+    if (static_cast<std::int64_t>(tokens.size()) == budget.tokens) {
+      tokens.push_back(end);
+    }
+  }
+}
+
+api::TokenLogprobs logprobsOf(TokenId token, std::size_t n, int top) {
+  api::TokenLogprobs logprobs{testing::fakeLogprob(n), {}};
+  for (int i = 0; i < top; ++i) {
+    logprobs.top.push_back({token + i, logprobs.logprob - i});
+  }
+  return logprobs;
+}
+
+}  // namespace
+
 struct FakeEngine::Sequence {
   FakeReply reply;
+  api::SamplingParams sampling;
   std::vector<TokenId> tokens;  // of reply.text
   std::int64_t maxTokens = 0;
   std::shared_ptr<api::OutputQueue> queue;
@@ -46,13 +81,20 @@ Result<std::shared_ptr<api::OutputQueue>> FakeEngine::submit(api::TokenRequest r
   }
   auto sequence = std::make_unique<Sequence>();
   sequence->reply = script_(tokenizer_.decode(request.prompt));
+  if (const auto& texts = sequence->reply.textsBySeed; !texts.empty()) {
+    sequence->reply.text = texts[request.sampling.seed.value_or(0) % texts.size()];
+  }
+  sequence->sampling = request.sampling;
   Result<std::vector<TokenId>> tokens =
       tokenizer_.encode(sequence->reply.text, tokenizer::AddedTokens::Recognise);
   if (!tokens) {
     return tokens.error();
   }
   const auto promptTokens = static_cast<std::int64_t>(request.prompt.size());
-  sequence->tokens = std::move(*tokens);
+  sequence->tokens = tokensOf(*std::move(tokens), request.sampling);
+  if (request.thinking) {
+    endThinking(sequence->tokens, *request.thinking);
+  }
   sequence->maxTokens = request.sampling.maxTokens.value_or(contextTokens_ - promptTokens);
   sequence->queue = *queue;
   sequence->usage.promptTokens = promptTokens;
@@ -171,6 +213,9 @@ void FakeEngine::step(Sequence& sequence, MonotonicTime now) {
   count = std::min(count, static_cast<std::size_t>(sequence.maxTokens) - made);
   for (std::size_t i = made; i < made + count; ++i) {
     output.tokens.push_back(sequence.tokens[i % sequence.tokens.size()]);
+    if (sequence.sampling.logprobs) {
+      output.logprobs.push_back(logprobsOf(output.tokens.back(), i, sequence.sampling.topLogprobs));
+    }
   }
   if (before == 0) {
     sequence.firstToken = now;

@@ -23,6 +23,7 @@ namespace tandem::testing {
 /// What the fake model does with one request.
 struct FakeReply {
   std::string text;                      // raw output, markup included; its end of sentence follows
+  std::vector<std::string> textsBySeed;  // if any, the text of seed s is the one at s % size
   bool endless = false;                  // begins again instead of ending
   std::chrono::milliseconds prefill{0};  // before the first token
   std::chrono::milliseconds perPiece{0};
@@ -34,7 +35,17 @@ struct FakeReply {
 /// Chooses the reply to a prompt (the text of its tokens).
 using FakeScript = std::function<FakeReply(const std::string& prompt)>;
 
+/// The logprob of the fake model's n-th token, from 0.
+[[nodiscard]] constexpr double fakeLogprob(std::size_t n) {
+  return -0.25 * static_cast<double>(n % 8);
+}
+
 /// Serves any number of requests at once on a thread of its own. Any thread may call.
+///
+/// Of the sampling parameters it honours maxTokens; seed, as the reply says; a logitBias of -100,
+/// whose token it leaves out; and logprobs: fakeLogprob(n) for the n-th token, with itself and the
+/// tokens of the ids above it as the likeliest, each 1 below the one before. It honours a thinking
+/// budget as the real engine does.
 class FakeEngine final : public api::EngineClient {
  public:
   /// `tokenizer` must outlive the engine.

@@ -4,6 +4,7 @@
 // The script is a list of rules; the first whose "when" occurs in the prompt answers it:
 //   [{"when": "weather", "say": "raw output", "prefill_ms": 0, "piece_ms": 0, "piece_tokens": 1,
 //     "endless": false, "fail_after": 10, "cached": 0}, …]
+// Instead of "say", "say_by_seed" may be a list: seed s gets the text at s modulo its length.
 // It prints "listening on URL", and stops when its standard input ends.
 #include <fmt/core.h>
 
@@ -13,6 +14,7 @@
 #include <iostream>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -27,7 +29,8 @@ using tandem::testing::FakeReply;
 
 FakeReply replyOf(const nlohmann::json& rule) {
   FakeReply reply;
-  reply.text = rule.at("say").get<std::string>();
+  reply.text = rule.value("say", std::string());
+  reply.textsBySeed = rule.value("say_by_seed", std::vector<std::string>());
   reply.endless = rule.value("endless", false);
   reply.prefill = std::chrono::milliseconds(rule.value("prefill_ms", 0));
   reply.perPiece = std::chrono::milliseconds(rule.value("piece_ms", 0));

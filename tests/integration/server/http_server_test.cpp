@@ -69,12 +69,13 @@ std::vector<std::string> eventsOf(const std::string& stream) {
   return events;
 }
 
-/// The deltas' `field`, joined.
-std::string joined(const std::string& stream, const char* field) {
+/// The deltas' `field` of one choice, joined.
+std::string joined(const std::string& stream, const char* field, int index = 0) {
   std::string text;
   for (const std::string& event : eventsOf(stream)) {
     const Json chunk = Json::parse(event, nullptr, false);
-    if (chunk.is_object() && chunk.contains("choices") && !chunk["choices"].empty()) {
+    if (chunk.is_object() && chunk.contains("choices") && !chunk["choices"].empty() &&
+        chunk["choices"][0]["index"] == index) {
       text += chunk["choices"][0]["delta"].value(field, std::string());
     }
   }
@@ -291,6 +292,146 @@ class HttpServerTest : public QObject {
     const RawResponse stream = stand.post(chatBody(R"("stop":["in a"],"stream":true)"));
     QCOMPARE(joined(stream.body, "content"), std::string("aga"));
     QVERIFY(stand.engine.waitForLive(0));
+  }
+
+  static FakeReply saysBySeed(std::vector<std::string> texts) {
+    FakeReply reply;
+    reply.textsBySeed = std::move(texts);
+    return reply;
+  }
+
+  void severalChoicesAreOneAnswer() {
+    Stand stand(tokenizer_, saysBySeed({"nought", "one", "second"}));
+    const RawResponse response = stand.post(chatBody(R"("n":3,"seed":3)"));
+    QCOMPARE(response.status, 200);
+    const Json json = Json::parse(response.body);
+    QCOMPARE(json["choices"].size(), 3U);
+    const std::vector<std::string> texts{"nought", "one", "second"};
+    for (std::size_t i = 0; i < 3; ++i) {
+      QCOMPARE(json["choices"][i]["index"].get<std::size_t>(), i);
+      QCOMPARE(json["choices"][i]["message"]["content"].get<std::string>(), texts[i]);
+      QCOMPARE(json["choices"][i]["finish_reason"].get<std::string>(), std::string("stop"));
+    }
+    const std::vector<api::TokenRequest> submitted = stand.engine.submitted();
+    QCOMPARE(submitted.size(), 3U);
+    QCOMPARE(*submitted[2].sampling.seed, 5U);
+    // The prompt counts once, the completions together.
+    QCOMPARE(json["usage"]["prompt_tokens"].get<std::size_t>(), submitted[0].prompt.size());
+    QCOMPARE(json["usage"]["completion_tokens"].get<int>(), 6 + 3 + 6);
+  }
+
+  void severalChoicesAreStreamedSideBySide() {
+    FakeReply reply = saysBySeed({"a long first answer", "short"});
+    reply.perPiece = 2ms;
+    Stand stand(tokenizer_, reply);
+    const RawResponse response = stand.post(
+        chatBody(R"("n":2,"seed":0,"stream":true,"stream_options":{"include_usage":true})"));
+    QCOMPARE(joined(response.body, "content", 0), std::string("a long first answer"));
+    QCOMPARE(joined(response.body, "content", 1), std::string("short"));
+    const std::vector<std::string> events = eventsOf(response.body);
+    QCOMPARE(events.back(), std::string("[DONE]"));
+    std::vector<int> roles;
+    std::vector<int> ended;
+    for (std::size_t i = 0; i + 2 < events.size(); ++i) {
+      const Json choice = Json::parse(events[i])["choices"][0];
+      if (choice["delta"].contains("role")) {
+        roles.push_back(choice["index"]);
+      }
+      if (!choice["finish_reason"].is_null()) {
+        ended.push_back(choice["index"]);
+      }
+    }
+    std::sort(roles.begin(), roles.end());
+    QCOMPARE(roles, (std::vector<int>{0, 1}));
+    QCOMPARE(ended, (std::vector<int>{1, 0}));  // the short one does not wait for the long one
+    const Json usage = Json::parse(events[events.size() - 2]);
+    QVERIFY(usage["choices"].empty());
+    QCOMPARE(usage["usage"]["completion_tokens"].get<int>(), 19 + 5);
+  }
+
+  void aStopStringEndsItsChoiceAlone() {
+    FakeReply reply = saysBySeed({"left STOP here", "goes on to its end"});
+    reply.perPiece = 1ms;
+    Stand stand(tokenizer_, reply);
+    const Json json = Json::parse(stand.post(chatBody(R"("n":2,"seed":0,"stop":["STOP"])")).body);
+    QCOMPARE(json["choices"][0]["message"]["content"].get<std::string>(), std::string("left "));
+    QCOMPARE(json["choices"][1]["message"]["content"].get<std::string>(),
+             std::string("goes on to its end"));
+    QVERIFY(stand.engine.waitForLive(0));
+    QCOMPARE(stand.engine.cancelled(), 1U);
+  }
+
+  void aClientThatLeavesFreesEveryChoice() {
+    Stand stand(tokenizer_, saysForever());
+    RawHttpClient client(stand.port());
+    QVERIFY(client.request("POST", kChat, chatBody(R"("n":8,"stream":true)")));
+    QVERIFY(stand.engine.waitForLive(8));
+    client.close();
+    QVERIFY(stand.engine.waitForLive(0));
+  }
+
+  void choicesThatFindNoPlaceAreRefusedTogether() {
+    Stand stand(tokenizer_, saysForever());
+    stand.engine.setMaxLive(3);
+    const RawResponse response = stand.post(chatBody(R"("n":4)"));
+    QCOMPARE(response.status, 429);
+    QVERIFY(stand.engine.waitForLive(0));
+  }
+
+  void oneFailedChoiceFailsTheAnswer() {
+    FakeReply reply = says("half an answer");
+    reply.failAfterTokens = 4;
+    Stand stand(tokenizer_, reply);
+    QCOMPARE(stand.post(chatBody(R"("n":2)")).status, 500);
+    const std::vector<std::string> events =
+        eventsOf(stand.post(chatBody(R"("n":2,"stream":true)")).body);
+    QVERIFY(Json::parse(events.back()).contains("error"));
+  }
+
+  void logprobsOfAStreamAreThoseOfTheWholeAnswer() {
+    Stand stand(tokenizer_, says("Héllo"));
+    const std::string fields = R"("logprobs":true,"top_logprobs":2)";
+    const Json whole = Json::parse(stand.post(chatBody(fields)).body)["choices"][0]["logprobs"];
+    QCOMPARE(whole["content"].size(), 6U);  // a token a byte
+    QCOMPARE(whole["content"][1]["bytes"].dump(), std::string("[195]"));
+    QCOMPARE(whole["content"][1]["top_logprobs"].size(), 2U);
+    Json streamed = Json::array();
+    for (const std::string& event :
+         eventsOf(stand.post(chatBody(fields + R"(,"stream":true)")).body)) {
+      const Json chunk = Json::parse(event, nullptr, false);
+      if (chunk.is_object() && !chunk["choices"][0]["logprobs"].is_null()) {
+        for (const Json& logprob : chunk["choices"][0]["logprobs"]["content"]) {
+          streamed.push_back(logprob);
+        }
+      }
+    }
+    QCOMPARE(streamed.dump(), whole["content"].dump());
+  }
+
+  void aBiasOfATokenTheModelHasNotIsRefused() {
+    Stand stand(tokenizer_, says("x"));
+    const RawResponse response = stand.post(chatBody(R"("logit_bias":{"7":1,"100000":-1})"));
+    QCOMPARE(response.status, 400);
+    QCOMPARE(errorOf(response)["param"].get<std::string>(), std::string("logit_bias.100000"));
+    QVERIFY(errorOf(response)["message"].get<std::string>().find("its ids are 0 to") !=
+            std::string::npos);
+  }
+
+  void aThinkingBudgetReachesTheEngineOnlyWhereThereIsThinking() {
+    Stand stand(tokenizer_, says("a long thought</think>said"));
+    const Json json = Json::parse(
+        stand.post(chatBody(R"("thinking":{"type":"enabled","budget_tokens":6})")).body);
+    const Json& message = json["choices"][0]["message"];
+    QCOMPARE(message["reasoning_content"].get<std::string>(), std::string("a long"));
+    QCOMPARE(message["content"].get<std::string>(), std::string("said"));
+    (void)stand.post(chatBody(R"("thinking_token_budget":6)"));  // chat mode
+    (void)stand.post(chatBody(R"("reasoning_effort":"high")"));  // no budget
+    const std::vector<api::TokenRequest> submitted = stand.engine.submitted();
+    QVERIFY(submitted[0].thinking && submitted[0].thinking->startsInside);
+    QCOMPARE(submitted[0].thinking->tokens, 6);
+    QCOMPARE(submitted[0].thinking->endTokens,
+             (std::vector<TokenId>{*tokenizer_.tokenId("</think>")}));
+    QVERIFY(!submitted[1].thinking && !submitted[2].thinking);
   }
 
   void headAndCommentsComeWhileThePromptIsRead() {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Chat requests and answers as JSON, without sockets.
+#include <limits>
+
 #include <nlohmann/json.hpp>
 
 #include <QTest>
@@ -58,6 +60,13 @@ ReplyUsage usage() {
   usage.tokens = {100, 60, 21};
   usage.reasoningTokens = 4;
   return usage;
+}
+
+/// A whole answer with one choice, as JSON.
+Json wholeAnswer(ChatReply reply = {}, const std::string& finishReason = "stop") {
+  reply.finishReason = finishReason;
+  using namespace std::chrono_literals;
+  return Json::parse(completionJson(head(), std::vector{reply}, usage(), {5ms, 200ms, 500ms}));
 }
 
 api::RequestTimings timings() {
@@ -188,6 +197,41 @@ class ChatCodecTest : public QObject {
     QVERIFY(request.stream && request.includeUsage);
   }
 
+  void everySamplingFieldArrives() {
+    const ChatRequest request = parsed(bodyWith(
+        R"("top_k":40,"min_p":0.05,"presence_penalty":-0.5,"frequency_penalty":1.5,
+        "repetition_penalty":1.1,"logit_bias":{"7":-100,"50":2.5},"logprobs":true,
+        "top_logprobs":3,"n":4,"ignore_eos":true)"));
+    const api::SamplingParams& sampling = request.sampling;
+    QCOMPARE(sampling.topK, 40);
+    QCOMPARE(sampling.minP, 0.05);
+    QCOMPARE(sampling.presencePenalty, -0.5);
+    QCOMPARE(sampling.frequencyPenalty, 1.5);
+    QCOMPARE(sampling.repetitionPenalty, 1.1);
+    QCOMPARE(sampling.logitBias, (std::vector<api::LogitBias>{{7, -100}, {50, 2.5}}));
+    QVERIFY(sampling.logprobs && sampling.ignoreEos);
+    QCOMPARE(sampling.topLogprobs, 3);
+    QCOMPARE(request.choices, 4);
+  }
+
+  void aTopKOfZeroOrMinusOneIsNone() {
+    QCOMPARE(parsed(bodyWith(R"("top_k":0)")).sampling.topK, 0);
+    QCOMPARE(parsed(bodyWith(R"("top_k":-1)")).sampling.topK, 0);
+  }
+
+  void theThinkingBudgetHasThreeNames() {
+    const auto budget = [](const std::string& fields) {
+      return parsed(bodyWith(fields)).thinkingTokens;
+    };
+    QVERIFY(!budget("").has_value());
+    QCOMPARE(budget(R"("thinking_token_budget":0)"), std::optional<std::int64_t>(0));
+    QCOMPARE(budget(R"("thinking":{"type":"enabled","budget_tokens":7168})"),
+             std::optional<std::int64_t>(7168));
+    QCOMPARE(budget(R"("reasoning":{"max_tokens":5})"), std::optional<std::int64_t>(5));
+    QCOMPARE(budget(R"("thinking_token_budget":3,"thinking":{"budget_tokens":9})"),
+             std::optional<std::int64_t>(3));
+  }
+
   void aNucleusOfNothingIsGreedy() {
     QCOMPARE(parsed(bodyWith(R"("top_p":0)")).sampling.temperature, 0.0);
   }
@@ -253,17 +297,65 @@ class ChatCodecTest : public QObject {
         bodyWith(R"("tool_choice":"required")"),
         "tool_choice",
         "needs tools");
-    row("n", bodyWith(R"("n":2)"), "n", "n: is not supported yet; leave it out or send 1");
-    row("logprobs", bodyWith(R"("logprobs":true)"), "logprobs", "is not supported yet");
-    row("penalty",
-        bodyWith(R"("frequency_penalty":0.5)"),
+    row("n", bodyWith(R"("n":9)"), "n", "n: 9 is outside 1 to 8");
+    row("logprobs",
+        bodyWith(R"("logprobs":5)"),
+        "logprobs",
+        "logprobs: expected true or false, got 5");
+    row("top_logprobs",
+        bodyWith(R"("logprobs":true,"top_logprobs":21)"),
+        "top_logprobs",
+        "top_logprobs: 21 is outside 0 to 20");
+    row("top_logprobs alone",
+        bodyWith(R"("top_logprobs":2)"),
+        "top_logprobs",
+        "top_logprobs: needs \"logprobs\": true");
+    row("frequency_penalty",
+        bodyWith(R"("frequency_penalty":2.5)"),
         "frequency_penalty",
-        "is not supported yet; leave it out or send 0");
+        "frequency_penalty: 2.5 is outside -2 to 2");
+    row("presence_penalty",
+        bodyWith(R"("presence_penalty":"a")"),
+        "presence_penalty",
+        "presence_penalty: expected a number, got \"a\"");
+    row("repetition_penalty",
+        bodyWith(R"("repetition_penalty":0)"),
+        "repetition_penalty",
+        "repetition_penalty: 0 is outside 0.01 to 100");
+    row("min_p", bodyWith(R"("min_p":1.5)"), "min_p", "min_p: 1.5 is outside 0 to 1");
+    row("top_k", bodyWith(R"("top_k":-2)"), "top_k", "top_k: -2 is outside -1 to");
+    row("top_k, half", bodyWith(R"("top_k":1.5)"), "top_k", "top_k: expected a whole number");
+    row("ignore_eos", bodyWith(R"("ignore_eos":1)"), "ignore_eos", "expected true or false, got 1");
+    row("thinking budget",
+        bodyWith(R"("thinking":{"type":"enabled","budget_tokens":-5})"),
+        "thinking.budget_tokens",
+        "thinking.budget_tokens: -5 is outside 0 to");
+    row("thinking budget of vLLM",
+        bodyWith(R"("thinking_token_budget":"all")"),
+        "thinking_token_budget",
+        "expected a whole number, got \"all\"");
+    row("seventeen stop strings",
+        bodyWith(R"("stop":["a","b","c","d","e","f","g","h","i","j","k","l","m","n","o","p","q"])"),
+        "stop",
+        "stop: 17 strings are more than the 16 that are supported");
     row("response_format",
         bodyWith(R"("response_format":{"type":"json_object"})"),
         "response_format",
         "only {\"type\": \"text\"} is supported yet");
-    row("logit_bias", bodyWith(R"("logit_bias":{"5":1})"), "logit_bias", "is not supported yet");
+    row("logit_bias no object",
+        bodyWith(R"("logit_bias":[5])"),
+        "logit_bias",
+        "logit_bias: expected an object, got a list");
+    row("logit_bias beyond its range",
+        bodyWith(R"("logit_bias":{"5":1,"6":-101})"),
+        "logit_bias.6",
+        "logit_bias.6: -101 is outside -100 to 100");
+    for (const char* key : {"foo", "-1", "05", "5.0", "", "99999999999"}) {
+      row(("logit_bias of \"" + std::string(key) + "\"").c_str(),
+          bodyWith(R"("logit_bias":{")" + std::string(key) + R"(":1})"),
+          ("logit_bias." + std::string(key)).c_str(),
+          "is no token id");
+    }
     row("temperature",
         bodyWith(R"("temperature":3)"),
         "temperature",
@@ -309,7 +401,7 @@ class ChatCodecTest : public QObject {
     ChatReply reply;
     reply.reasoning = "r";
     reply.content = "c";
-    const Json json = Json::parse(completionJson(head(), reply, "stop", usage(), timings()));
+    const Json json = wholeAnswer(reply);
     QCOMPARE(json["object"].get<std::string>(), std::string("chat.completion"));
     QCOMPARE(json["id"].get<std::string>(), std::string("chatcmpl-x"));
     const Json& choice = json["choices"][0];
@@ -322,7 +414,7 @@ class ChatCodecTest : public QObject {
   }
 
   void usageCountsWhatWasCachedAndReasoned() {
-    const Json json = Json::parse(completionJson(head(), {}, "stop", usage(), timings()));
+    const Json json = wholeAnswer();
     const Json expected = Json::parse(R"({"prompt_tokens":100,"completion_tokens":21,
         "total_tokens":121,"prompt_tokens_details":{"cached_tokens":60},
         "completion_tokens_details":{"reasoning_tokens":4},
@@ -331,7 +423,7 @@ class ChatCodecTest : public QObject {
   }
 
   void timingsAreRatesOfWhatWasDone() {
-    const Json json = Json::parse(completionJson(head(), {}, "stop", usage(), timings()));
+    const Json json = wholeAnswer();
     const Json& t = json["timings"];
     QCOMPARE(t["prompt_n"].get<int>(), 40);
     QCOMPARE(t["cache_n"].get<int>(), 60);
@@ -343,7 +435,7 @@ class ChatCodecTest : public QObject {
   void contentIsNullBesideOnlyToolCalls() {
     ChatReply reply;
     reply.toolCalls.push_back({"callA", "f", "{}"});
-    const Json json = Json::parse(completionJson(head(), reply, "tool_calls", usage(), timings()));
+    const Json json = wholeAnswer(reply, "tool_calls");
     const Json& message = json["choices"][0]["message"];
     QVERIFY(message["content"].is_null());
     QCOMPARE(message["tool_calls"].dump(),
@@ -359,8 +451,8 @@ class ChatCodecTest : public QObject {
                        ToolCallBegin{0, "callA", "f"},
                        ToolCallArguments{0, "{}"},
                        ToolCallEnd{0}};
-    const std::string stream =
-        writer.role() + writer.events(progress) + writer.finish("tool_calls", usage(), timings());
+    const std::string stream = writer.role(0) + writer.events(0, progress) +
+                               writer.finish(0, "tool_calls", usage(), timings());
     QVERIFY(stream.size() > 14);
     QCOMPARE(stream.substr(stream.size() - 14), std::string("data: [DONE]\n\n"));
     const std::vector<Json> chunks = chunksOf(stream);
@@ -385,10 +477,84 @@ class ChatCodecTest : public QObject {
     QVERIFY(last.contains("timings"));
   }
 
+  void severalChoicesStandInTheirOrder() {
+    std::vector<ChatReply> choices(3);
+    choices[0].content = "a";
+    choices[1].content = "b";
+    choices[1].finishReason = "length";
+    choices[2].content = "c";
+    const Json json = Json::parse(completionJson(head(), choices, usage(), timings()));
+    QCOMPARE(json["choices"].size(), 3U);
+    for (std::size_t i = 0; i < 3; ++i) {
+      QCOMPARE(json["choices"][i]["index"].get<std::size_t>(), i);
+      QCOMPARE(json["choices"][i]["message"]["content"].get<std::string>(), choices[i].content);
+    }
+    QCOMPARE(json["choices"][1]["finish_reason"].get<std::string>(), std::string("length"));
+  }
+
+  void ratesOfSeveralChoicesCountTheIntervalsOfEach() {
+    ReplyUsage three = usage();
+    three.choices = 3;  // 21 tokens are three times six intervals
+    const Json json =
+        Json::parse(completionJson(head(), std::vector<ChatReply>(3), three, timings()));
+    QCOMPARE(json["timings"]["predicted_per_second"].get<double>(), 36.0);  // 18 in 0.5 s
+  }
+
+  void logprobsHaveTheShapeOfOpenAi() {
+    ChatReply reply;
+    reply.withLogprobs = true;
+    const double never = -std::numeric_limits<double>::infinity();
+    reply.contentLogprobs = {{{"\xC3", -0.5}, {{"\xC3", -0.5}, {"x", never}}}, {{"\xA9", -1}, {}}};
+    const Json logprobs = wholeAnswer(reply)["choices"][0]["logprobs"];
+    QCOMPARE(logprobs.dump(),
+             std::string("{\"content\":["
+                         "{\"token\":\"\xEF\xBF\xBD\",\"logprob\":-0.5,\"bytes\":[195],"
+                         "\"top_logprobs\":["
+                         "{\"token\":\"\xEF\xBF\xBD\",\"logprob\":-0.5,\"bytes\":[195]},"
+                         "{\"token\":\"x\",\"logprob\":-9999.0,\"bytes\":[120]}]},"
+                         "{\"token\":\"\xEF\xBF\xBD\",\"logprob\":-1.0,\"bytes\":[169],"
+                         "\"top_logprobs\":[]}],"
+                         "\"refusal\":null}"));
+  }
+
+  void logprobsOfReasoningStandBesideThoseOfTheContent() {
+    ChatReply reply;
+    reply.withLogprobs = true;
+    reply.reasoningLogprobs = {{{"r", -2}, {}}};
+    const Json whole = wholeAnswer(reply)["choices"][0]["logprobs"];
+    QVERIFY(whole["content"].empty());
+    QCOMPARE(whole["reasoning_content"][0]["token"].get<std::string>(), std::string("r"));
+
+    const ChunkWriter writer(head(), false, false);
+    ReplyProgress progress;
+    progress.events = {ReasoningText{"r", {{{"r", -2}, {}}}}, ContentText{"c", {{{"c", -1}, {}}}}};
+    const std::vector<Json> chunks = chunksOf(writer.events(2, progress));
+    QCOMPARE(chunks.size(), 2U);
+    const Json& thought = chunks[0]["choices"][0];
+    QCOMPARE(thought["index"].get<int>(), 2);
+    QVERIFY(thought["logprobs"]["content"].is_null());
+    QCOMPARE(thought["logprobs"]["reasoning_content"][0]["logprob"].get<double>(), -2.0);
+    QCOMPARE(chunks[1]["choices"][0]["logprobs"].dump(),
+             std::string(R"({"content":[{"token":"c","logprob":-1.0,"bytes":[99],)"
+                         R"("top_logprobs":[]}],"refusal":null})"));
+  }
+
+  void aChoiceThatEndsBeforeOthersSaysSoInAChunk() {
+    const ChunkWriter writer(head(), true, false);
+    const std::vector<Json> chunks =
+        chunksOf(writer.finishChoice(1, "length") + writer.finish(0, "stop", usage(), timings()));
+    QCOMPARE(chunks.size(), 3U);
+    QCOMPARE(chunks[0]["choices"][0]["index"].get<int>(), 1);
+    QCOMPARE(chunks[0]["choices"][0]["finish_reason"].get<std::string>(), std::string("length"));
+    QVERIFY(!chunks[0].contains("timings"));
+    QCOMPARE(chunks[1]["choices"][0]["index"].get<int>(), 0);
+    QVERIFY(chunks[2]["choices"].empty());
+  }
+
   void withoutIncludeUsageNoChunkHasUsage() {
     const ChunkWriter writer(head(), false, false);
     const std::vector<Json> chunks =
-        chunksOf(writer.role() + writer.finish("stop", usage(), timings()));
+        chunksOf(writer.role(0) + writer.finish(0, "stop", usage(), timings()));
     QCOMPARE(chunks.size(), 2U);
     QVERIFY(!chunks[0].contains("usage"));
     QVERIFY(!chunks[1].contains("usage"));

@@ -35,6 +35,9 @@ struct Whole {
   std::string content;
   std::vector<ReplyToolCall> calls;
   int callsEnded = 0;
+  std::string reasoningTokens;  // the bytes of the logprobs, joined
+  std::string contentTokens;
+  std::vector<double> contentLogprobs;
   ReplyUsage usage;
   std::optional<ReplyFinish> finish;
 
@@ -47,8 +50,19 @@ struct Whole {
   }
 
  private:
-  void addPart(const ReasoningText& part) { reasoning += part.text; }
-  void addPart(const ContentText& part) { content += part.text; }
+  void addPart(const ReasoningText& part) {
+    reasoning += part.text;
+    for (const ReplyLogprob& logprob : part.logprobs) {
+      reasoningTokens += logprob.token.bytes;
+    }
+  }
+  void addPart(const ContentText& part) {
+    content += part.text;
+    for (const ReplyLogprob& logprob : part.logprobs) {
+      contentTokens += logprob.token.bytes;
+      contentLogprobs.push_back(logprob.token.logprob);
+    }
+  }
   void addPart(const ToolCallBegin& part) { calls.push_back({part.id, part.name, ""}); }
   void addPart(const ToolCallArguments& part) { calls.back().arguments += part.text; }
   void addPart(const ToolCallEnd&) { ++callsEnded; }
@@ -61,6 +75,7 @@ class GenerationTest : public QObject {
 
   const tokenizer::Tokenizer tokenizer_ = testing::makeByteTokenizer();
   Logger logger_{0};
+  bool logprobs_ = false;  // are asked for
 
   GenerationOptions options(bool thinking = false) const {
     GenerationOptions options;
@@ -80,6 +95,8 @@ class GenerationTest : public QObject {
     api::TokenRequest request;
     request.id = options.id;
     request.prompt = {0};
+    request.sampling.logprobs = logprobs_;
+    request.sampling.topLogprobs = logprobs_ ? 2 : 0;
     auto queue = engine.submit(request);
     Generation generation(engine, tokenizer_, logger_, *queue, std::move(options));
     Whole whole;
@@ -90,6 +107,8 @@ class GenerationTest : public QObject {
   }
 
  private slots:
+  void init() { logprobs_ = false; }
+
   void textIsTheSameForEveryCut() {
     FakeReply reply;
     reply.text = "thoughts é</think>answer 日本";
@@ -216,6 +235,78 @@ class GenerationTest : public QObject {
     GenerationOptions stop = options();
     stop.stop = {"END"};
     QCOMPARE(run(reply, std::move(stop)).content, std::string("the EN"));
+  }
+
+  void logprobsComeWithTheTextTheyMade() {
+    logprobs_ = true;
+    FakeReply reply;
+    reply.text = "thought</think>answer é";
+    for (std::size_t pieces = 1; pieces < 26; ++pieces) {
+      reply.tokensPerPiece = pieces;
+      const Whole whole = run(reply, options(true));
+      QCOMPARE(whole.reasoningTokens, whole.reasoning);
+      QCOMPARE(whole.contentTokens, std::string("answer é"));
+      // The first is the token after the seven of the thought and their end.
+      QCOMPARE(whole.contentLogprobs.front(), testing::fakeLogprob(8));
+    }
+  }
+
+  void everyLogprobCarriesItsAlternatives() {
+    logprobs_ = true;
+    FakeReply reply;
+    reply.text = "ab";
+    FakeEngine engine(tokenizer_, [&reply](const std::string&) { return reply; });
+    api::TokenRequest request;
+    request.id = "r1";
+    request.prompt = {0};
+    request.sampling.logprobs = true;
+    request.sampling.topLogprobs = 2;
+    Generation generation(engine, tokenizer_, logger_, *engine.submit(request), options());
+    std::vector<ReplyLogprob> logprobs;
+    for (ReplyProgress progress; !progress.finish;) {
+      progress = generation.advance();
+      for (const ReplyEvent& event : progress.events) {
+        const auto& part = std::get<ContentText>(event).logprobs;
+        logprobs.insert(logprobs.end(), part.begin(), part.end());
+      }
+    }
+    QCOMPARE(logprobs.size(), 2U);
+    QCOMPARE(logprobs[1].top.size(), 2U);
+    QCOMPARE(logprobs[1].top[0].bytes, std::string("b"));
+    QCOMPARE(logprobs[1].top[1].bytes, std::string("c"));
+    QCOMPARE(logprobs[1].top[1].logprob, testing::fakeLogprob(1) - 1);
+  }
+
+  void tokensOfCallsHaveNoLogprobs() {
+    logprobs_ = true;
+    FakeReply reply;
+    reply.text = "Look:" + twoCalls();
+    for (const std::size_t pieces : {1U, 7U, 1000U}) {
+      reply.tokensPerPiece = pieces;
+      const Whole whole = run(reply, options());
+      QCOMPARE(whole.calls.size(), 2U);
+      QCOMPARE(whole.contentTokens, std::string("Look:"));
+    }
+  }
+
+  void logprobsEndWhereAStopStringCuts() {
+    logprobs_ = true;
+    FakeReply reply;
+    reply.text = "one ENEND two";
+    GenerationOptions stop = options();
+    stop.stop = {"END"};
+    for (const std::size_t pieces : {1U, 2U, 1000U}) {
+      reply.tokensPerPiece = pieces;
+      const Whole whole = run(reply, stop);
+      QCOMPARE(whole.content, std::string("one EN"));
+      QCOMPARE(whole.contentTokens, std::string("one EN"));
+    }
+  }
+
+  void withoutLogprobsThereAreNone() {
+    FakeReply reply;
+    reply.text = "abc";
+    QVERIFY(run(reply, options()).contentLogprobs.empty());
   }
 
   void anUnfinishedGenerationIsCancelledWhenItIsDropped() {

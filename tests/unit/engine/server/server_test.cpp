@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The server's parts that need neither an engine nor a client.
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,10 +10,12 @@
 #include <QTemporaryDir>
 #include <QTest>
 
+#include "engine/base/event_fd.h"
 #include "engine/server/api_key.h"
 #include "engine/server/http_message.h"
 #include "engine/server/listen_socket.h"
 #include "engine/server/random_id.h"
+#include "engine/server/ready_set.h"
 #include "engine/server/request_gate.h"
 #include "engine/server/router.h"
 #include "engine/server/stop_matcher.h"
@@ -83,6 +86,27 @@ class ServerTest : public QObject {
     QCOMPARE(matcher.push("abc"), std::string());
     QVERIFY(!matcher.matched());
     QCOMPARE(matcher.flush(), std::string("abc"));
+  }
+
+  void aReadySetIsReadyWhileOneOfItIsAndForgetsWhatWasRemoved() {
+    const auto isReady = [](const ReadySet& set) {
+      pollfd entry{set.fd(), POLLIN, 0};
+      return ::poll(&entry, 1, 0) == 1;
+    };
+    Result<ReadySet> set = ReadySet::create();
+    const Result<EventFd> first = EventFd::create();
+    const Result<EventFd> second = EventFd::create();
+    QVERIFY(set->add(first->fd()).ok() && set->add(second->fd()).ok());
+    QVERIFY(!isReady(*set));
+    first->raise();
+    second->raise();
+    QVERIFY(isReady(*set));
+    first->clear();
+    QVERIFY(isReady(*set));
+    set->remove(second->fd());  // still raised, but nobody reads it any more
+    QVERIFY(!isReady(*set));
+    first->raise();
+    QVERIFY(isReady(*set));
   }
 
   void idsHaveLettersAndDigitsOnlyAndDiffer() {
