@@ -521,8 +521,10 @@ class EngineCoreTest : public QObject {
   void aBrokenModelFailsEveryRequestAndTheEngine() {
     Rig rig;
     rig.control.failAtForward = 3;
+    rig.control.valve.close();  // a failed engine would not take the second request
     const auto first = *rig.core->submit(request("first", {1}, 10));
     const auto second = *rig.core->submit(request("second", {1}, 10));
+    rig.control.valve.open();
     for (const auto& queue : {first, second}) {
       const api::RequestOutput output = collect(*queue);
       QCOMPARE(output.finish, api::FinishReason::Failed);
