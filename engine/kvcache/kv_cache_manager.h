@@ -2,6 +2,7 @@
 // Gives running sequences their slots and blocks, and keeps what they leave for the next prompt.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -60,6 +61,7 @@ class KvCacheManager {
   ///               slots have room for; below kSnapshotAlignment
   KvCacheManager(const CacheCapacity& capacity, bool keepPrefixes, std::int64_t maxDrafts = 0);
 
+  ~KvCacheManager() = default;
   KvCacheManager(const KvCacheManager&) = delete;
   KvCacheManager& operator=(const KvCacheManager&) = delete;
 

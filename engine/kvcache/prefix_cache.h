@@ -49,6 +49,7 @@ class PrefixCache {
   /// blocks  must outlive this
   explicit PrefixCache(BlockPool& blocks, TokenHash hash = hashTokens);
 
+  ~PrefixCache() = default;
   PrefixCache(const PrefixCache&) = delete;
   PrefixCache& operator=(const PrefixCache&) = delete;
 

@@ -5,7 +5,6 @@
 #include <array>
 #include <cassert>
 #include <cstddef>
-#include <cstring>
 
 #include "engine/kvcache/cache_ids.h"
 
@@ -21,7 +20,7 @@ std::uint64_t hashTokens(std::span<const TokenId> tokens) {
 ChainHash extendChain(const ChainHash& parent, std::span<const TokenId> tokens) {
   struct Link {
     ChainHash parent;
-    std::array<TokenId, kSnapshotAlignment> tokens;
+    std::array<TokenId, kSnapshotAlignment> tokens{};
   };
   static_assert(sizeof(Link) == sizeof(ChainHash) + kSnapshotAlignment * sizeof(TokenId));
   assert(tokens.size() == static_cast<std::size_t>(kSnapshotAlignment));
