@@ -44,9 +44,11 @@ int benchCommand(int argc, char** argv) {
     printUsage(stdout);
     return kExitOk;
   }
-  fmt::print(stderr,
-             "tandem-engine bench: {} is nothing to measure\n",
-             name.empty() ? "nothing" : name);
+  if (name.empty()) {
+    fmt::print(stderr, "tandem-engine bench: say what to measure\n");
+  } else {
+    fmt::print(stderr, "tandem-engine bench: there is no bench {}\n", name);
+  }
   printUsage(stderr);
   return kExitUsage;
 }

@@ -191,6 +191,9 @@ void printTable(const std::vector<Run>& runs) {
     const SimulationResult& result = run.result;
     const auto ttft = [&result](std::int64_t least, std::int64_t below) {
       const std::vector<double> times = firstTokenTimes(result, least, below);
+      if (times.empty()) {
+        return std::string("none");
+      }
       return fmt::format("{:>5.1f} {:>6.1f} {:>6.1f}",
                          quantile(times, 0.5),
                          quantile(times, 0.9),
