@@ -143,21 +143,22 @@ CONDITIONS = ["sunny", "cloudy", "rainy", "windy", "foggy", "snowy", "stormy", "
 COUNT_WORDS = ["once", "twice", "three times"]
 
 
-def written_json(r):
-    """How one program writes JSON: with spaces, compact, or over lines."""
-    style = r.choice([{}, {}, {"separators": (",", ":")}, {"separators": (",", ":")}, {"indent": 2}])
+def written_json(r, hard=False):
+    """How one program writes JSON: with spaces, compact, or over lines. `hard`: less often with spaces."""
+    spaced, compact, lines = {}, {"separators": (",", ":")}, {"indent": 2}
+    style = r.choice([spaced, compact, compact, compact, lines, lines] if hard else [spaced, spaced, compact, compact, lines])
     return lambda value: json.dumps(value, ensure_ascii=False, **style)
 
 
 class WeatherService:
-    """One weather tool answers in one format."""
+    """One weather tool answers in one format. `hard`: more often compact and without the city, so that only order tells."""
 
-    def __init__(self, r):
-        self.written = written_json(r)
+    def __init__(self, r, hard=False):
+        self.written = written_json(r, hard)
         self.text = r.choice(["{degrees}°C, {condition}", "{condition}, {degrees} °C", "{degrees} degrees and {condition}"]) if r.random() < 0.15 else None
         self.degrees_key = r.choice(["temperature", "temperature_c", "temp", "temp_c"])
         self.condition_key = r.choice(["condition", "conditions", "weather"])
-        self.city_key = r.choice(["city", "location"]) if r.random() < 0.7 else None
+        self.city_key = r.choice(["city", "location"]) if r.random() < (0.45 if hard else 0.7) else None
         self.condition_first, self.unit = r.random() < 0.3, r.random() < 0.15
         self.humidity = r.choice(["humidity", "humidity_percent", "wind_kph", "wind"]) if r.random() < 0.3 else None
 
@@ -179,7 +180,7 @@ class WeatherService:
         return self.written(fields), said
 
 
-def weather_turn(r, box, thinking, held=False, count=None):
+def weather_turn(r, box, thinking, held=False, count=None, hard=False):
     count = count or r.choice([1, 2, 2, 3, 3, 3, 3])
     while True:
         names, template = draw_cities(r, count, held), r.choice(WEATHER_QUESTIONS)
@@ -188,7 +189,7 @@ def weather_turn(r, box, thinking, held=False, count=None):
     messages = [{"role": "user", "content": template.format(listing(r, names))},
                 {"role": "assistant", "reasoning": f"Weather in {', '.join(names)}: I call get_weather {COUNT_WORDS[count - 1]}." if thinking else "",
                  "calls": [("get_weather", {box.weather_key: name}) for name in names]}]
-    said, service = [], WeatherService(r)
+    said, service = [], WeatherService(r, hard)
     for name in names:
         text, sentence = service.result(r, name)
         messages.append({"role": "tool", "content": text})
@@ -206,7 +207,7 @@ FORECAST_QUESTIONS = [
 NUMBER_WORDS = ["one", "two", "three", "four", "five", "six", "seven"]
 
 
-def forecast_turn(r, box, thinking, held=False):
+def forecast_turn(r, box, thinking, held=False, hard=False):
     while True:
         city, days, template = draw_cities(r, 1, held)[0], r.randint(1, 7), r.choice(FORECAST_QUESTIONS)
         if held or not is_held("forecast", template, city, days):
@@ -219,7 +220,7 @@ def forecast_turn(r, box, thinking, held=False):
     return [{"role": "user", "content": question},
             {"role": "assistant", "reasoning": f"Forecast for {city}, {days} days: I call get_forecast once." if thinking else "",
              "calls": [("get_forecast", {box.forecast_key: city, "days": days})]},
-            {"role": "tool", "content": written_json(r)(result)},
+            {"role": "tool", "content": written_json(r, hard)(result)},
             {"role": "assistant", "reasoning": "I have the results." if thinking else "",
              "content": f"The forecast for {city}: {', '.join(sky)}."}]
 
@@ -401,8 +402,8 @@ def results_conversation(r):
     """Several questions under one list of tools: more tool results and answers for the same number of tokens."""
     thinking, box = r.random() < 0.5, Toolbox(r, need=("weather", "forecast"))
     messages = []
-    for _ in range(r.randint(3, 5)):
-        messages += forecast_turn(r, box, thinking) if r.random() < 0.35 else weather_turn(r, box, thinking)
+    for _ in range(r.randint(4, 5)):
+        messages += forecast_turn(r, box, thinking, hard=True) if r.random() < 0.3 else weather_turn(r, box, thinking, hard=True)
     return with_system(r, messages, 0.3), thinking, box.tools
 
 

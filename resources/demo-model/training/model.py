@@ -332,9 +332,17 @@ class DeepseekV4(nn.Module):
         swiglu = lambda a, b: F.silu(a.clamp(max=limit)) * b.clamp(-limit, limit)
         shared = p + "shared_experts."
         y = F.linear(swiglu(F.linear(x, self.w(shared + "w1.weight")), F.linear(x, self.w(shared + "w3.weight"))), self.w(shared + "w2.weight"))
-        # Every expert sees every token: there are few, they are small, and nothing waits for the host.
         w1, w2, w3 = (self.w(f"{p}experts.{name}") for name in ("w1", "w2", "w3"))
-        share = torch.zeros_like(score).scatter(1, pick, weight).T[..., None]
+        share = torch.zeros_like(score).scatter(1, pick, weight)
+        if not x.is_cuda:
+            for e in range(c["n_routed_experts"]):
+                rows = (pick == e).any(1).nonzero()[:, 0]
+                part = x[rows]
+                h = swiglu(F.linear(part, w1[e]), F.linear(part, w3[e])) * share[rows, e:e + 1]
+                y = y.index_add(0, rows, F.linear(h, w2[e]))
+            return y.view(B, S, D)
+        # On a GPU every expert sees every token: there are few, they are small, and nothing waits for the host.
+        share = share.T[..., None]
         h = swiglu(torch.matmul(x, w1.transpose(1, 2)), torch.matmul(x, w3.transpose(1, 2)))
         y = y + torch.matmul((h * share).to(h.dtype), w2.transpose(1, 2)).sum(0)
         return y.view(B, S, D)

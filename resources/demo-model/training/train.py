@@ -9,6 +9,7 @@ A stage resumes from BF16 weights alone, or from a checkpoint, dequantised. Each
 """
 import argparse
 import json
+import multiprocessing
 import os
 import time
 
@@ -43,7 +44,7 @@ STAGES = {
                "quantise": True, "sparse": True, "index_loss": 1.0},
     # `touch` is for a CPU: small steps of the skill that a finished checkpoint lacks, a few of the others to keep them. Drafts and
     # indexers stay as they are.
-    "touch": {"mixture": batches.Mixture(800, 400, 500, 40, 1200, 1.0, results=2800), "muon": 0.003, "adam": 5e-4, "sinkhorn": 10,
+    "touch": {"mixture": batches.Mixture(700, 250, 350, 40, 1200, 1.0, results=3300), "muon": 0.003, "adam": 5e-4, "sinkhorn": 10,
               "quantise": True, "sparse": True, "index_loss": 0, "drafts": 0, "warm_up": 4},
 }
 
@@ -73,19 +74,74 @@ def losses(model, ids, roles, kind, stage, device):
     return loss, entropy.detach()[targets].sum(), targets.sum()
 
 
+PATIENCE_S = 3600  # of a process for another that computes; one that has ended never comes
+
+
+class Crew:
+    """Processes with one model in shared memory: each takes batches of its own, then updates its part of the matrices by the mean
+    gradient. The first process updates the rest."""
+
+    def __init__(self, model, count):
+        self.rank, self.count = 0, count
+        self.names = [n for n, p in model.weights().items() if p.requires_grad]
+        self.parameters = [model.weights()[n] for n in self.names]
+        sizes, self.owner = [0] * count, {}
+        for n, p in sorted(zip(self.names, self.parameters), key=lambda pair: -pair[1].numel()):
+            self.owner[n] = sizes.index(min(sizes)) if uses_muon(n, p) else 0
+            sizes[self.owner[n]] += p.numel() if uses_muon(n, p) else 0
+        if count > 1:
+            model.share_memory()
+            context = multiprocessing.get_context("fork")
+            self.gradients = [[torch.zeros_like(p).share_memory_() for p in self.parameters] for _ in range(count)]
+            self.barrier, self.done = context.Barrier(count), context.Value("d", 0.0)
+
+    def start(self, work):
+        """Runs work() in the other processes too, which differ in `rank` alone."""
+        for rank in range(1, self.count):
+            def run():
+                self.rank = rank
+                work()
+            multiprocessing.get_context("fork").Process(target=run).start()
+        work()
+
+    def mine(self, matrices):
+        return [p for n, p in zip(self.names, self.parameters) if self.owner[n] == self.rank and uses_muon(n, p) == matrices]
+
+    def share_gradients(self):
+        """The gradients of what this process updates become their mean over the processes."""
+        if self.count == 1:
+            return
+        for p, shared in zip(self.parameters, self.gradients[self.rank]):
+            if p.grad is not None:
+                shared.copy_(p.grad)
+        self.barrier.wait(PATIENCE_S)
+        for i, (n, p) in enumerate(zip(self.names, self.parameters)):
+            if p.grad is not None and self.owner[n] == self.rank:
+                p.grad = sum(gradients[i] for gradients in self.gradients) / self.count
+
+    def finish_step(self, done):
+        """-> how far the first process says the stage is; its clock counts."""
+        if self.count == 1:
+            return done
+        if self.rank == 0:
+            self.done.value = done
+        self.barrier.wait(PATIENCE_S)
+        return self.done.value
+
+
 def train(model, stage, arguments, device):
-    weights = model.weights()
-    matrices = [p for n, p in weights.items() if uses_muon(n, p)]
-    known = {id(p) for p in matrices}
-    others = [p for p in weights.values() if id(p) not in known]
-    muon, adam = Muon(matrices), torch.optim.AdamW(others, lr=stage["adam"], betas=(0.9, 0.95), eps=1e-10, weight_decay=0.0)
-    steps, progress = batches.stream(stage["mixture"], TOKENIZER, arguments.seed, arguments.workers)
+    crew = Crew(model, arguments.processes)
+    crew.start(lambda: train_in(crew, model, stage, arguments, device))
+
+
+def train_in(crew, model, stage, arguments, device):
+    muon, others = Muon(crew.mine(True)), crew.mine(False)
+    adam = torch.optim.AdamW(others, lr=stage["adam"], betas=(0.9, 0.95), eps=1e-10, weight_decay=0.0) if others else None
+    steps, progress = batches.stream(stage["mixture"], TOKENIZER, arguments.seed + 100 * crew.rank, arguments.workers)
     started, tokens = time.time(), 0
     entropies = {kind: [0.0, 0] for kind in stage["mixture"].tokens}
+    done = 0.0
     for number, step in enumerate(steps):
-        done = max((time.time() - started) / (60 * arguments.minutes), number / arguments.steps)
-        if done >= 1:
-            break
         progress.value = done
         rate = min(1.0, (number + 1) / stage.get("warm_up", 30)) * min(1.0, max(0.02, (1 - done) / 0.7))
         micro = [(torch.from_numpy(i).to(device).long(), torch.from_numpy(k).to(device)) for i, k in step]
@@ -96,20 +152,27 @@ def train(model, stage, arguments, device):
             loss, entropy, targets = losses(model, ids, roles, kind, stage, device)
             loss.backward()
             sums[0], sums[1] = sums[0] + entropy, sums[1] + targets
-        torch.nn.utils.clip_grad_norm_([p for p in others if p.grad is not None], 1.0)
-        for group in adam.param_groups:
-            group["lr"] = stage["adam"] * rate
-        adam.step()
+        crew.share_gradients()
+        if adam:
+            torch.nn.utils.clip_grad_norm_([p for p in others if p.grad is not None], 1.0)
+            for group in adam.param_groups:
+                group["lr"] = stage["adam"] * rate
+            adam.step()
+            model.balance_experts()
         muon.step(stage["muon"] * rate)
-        model.balance_experts()
+        done = crew.finish_step(max((time.time() - started) / (60 * arguments.minutes), (number + 1) / arguments.steps))
         model.forget_stored()
-        if number % arguments.log == 0:
+        if number % arguments.log == 0 and crew.rank == 0:
             seconds = time.time() - started
-            print(f"step {number} {seconds:.0f} s {tokens / 1e6:.2f} M tokens {tokens / max(seconds, 1e-3):.0f} tok/s "
+            print(f"step {number} {seconds:.0f} s {crew.count * tokens / 1e6:.3f} M tokens {crew.count * tokens / max(seconds, 1e-3):.0f} tok/s "
                   + "  ".join(f"{kind} {float(total) / max(int(count), 1):.4f}" for kind, (total, count) in entropies.items()), flush=True)
             entropies = {kind: [0.0, 0] for kind in entropies}
+        if done >= 1:
+            break
+    if crew.rank > 0:
+        return
     peak = f", at most {torch.cuda.max_memory_allocated() / 2 ** 30:.1f} GiB" if device == "cuda" else ""
-    print(f"stage ended after {number} steps, {tokens / 1e6:.1f} M tokens{peak}", flush=True)
+    print(f"stage ended after {number + 1} steps, {crew.count * tokens / 1e6:.2f} M tokens{peak}", flush=True)
 
 
 def main():
@@ -122,6 +185,7 @@ def main():
     parser.add_argument("--resume-checkpoint", help="folder of a checkpoint to start from instead")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 2))
+    parser.add_argument("--processes", type=int, default=1, help="that train together, on a CPU")
     parser.add_argument("--log", type=int, default=50)
     parser.add_argument("--cases", type=int, default=200, help="held-out conversations a skill; 0: no scores")
     arguments = parser.parse_args()
