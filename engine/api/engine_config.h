@@ -53,6 +53,7 @@ struct EngineConfig {
   int maxQueuedRequests = 64;
   int maxSequences = 6;  // answered at the same time
   int prefillChunkTokens = 256;
+  int longestStallMs = 66;          // of an answer while prompts are read, see SchedulerLimits
   double kvGib = 0;                 // of the caches of one rank; 0: by memoryUtilization
   double memoryUtilization = 0.82;  // of what a node has available once the weights are loaded
   bool prefixCache = true;          // keep what was computed for the next prompt that begins so

@@ -45,7 +45,7 @@ struct SchedulerLimits {
   /// last so long, before or after steps without prompts that make up for it. Up to the pace: no
   /// step may be longer than the pace, and prompts are read in small pieces at many times their
   /// price.
-  std::chrono::nanoseconds longestStall = std::chrono::milliseconds(500);
+  std::chrono::nanoseconds longestStall = std::chrono::milliseconds(66);
 };
 
 /// A run of a sequence's tokens, from `position` on.

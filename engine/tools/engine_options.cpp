@@ -68,6 +68,11 @@ void addCacheOptions(CLI::App& app, api::EngineConfig& config) {
   app.add_option("--max-seqs", config.maxSequences, "requests answered at the same time")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
+  app.add_option("--longest-stall",
+                 config.longestStallMs,
+                 "milliseconds that an answer may wait for its next token while prompts are read")
+      ->check(CLI::Range(1, 60000))
+      ->capture_default_str();
   app.add_option("--kv-gib", config.kvGib, "GiB for the caches of a rank; default: by utilization")
       ->check(CLI::Range(0.0, 4096.0));
   app.add_option("--memory-utilization",

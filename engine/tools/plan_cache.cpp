@@ -77,6 +77,7 @@ runtime::SchedulerLimits schedulerLimits(const api::EngineConfig& config) {
   limits.prefillChunkTokens = config.prefillChunkTokens;
   limits.maxDrafts = config.speculative ? config.maxDrafts : 0;
   limits.alwaysDraft = config.alwaysDraft;
+  limits.longestStall = std::chrono::milliseconds(config.longestStallMs);
   return limits;
 }
 
