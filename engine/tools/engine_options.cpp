@@ -7,9 +7,9 @@
 #include <cstdint>
 #include <map>
 
-#include "engine/runtime/draft_policy.h"
 #include "engine/base/byte_size.h"
 #include "engine/base/result.h"
+#include "engine/runtime/draft_policy.h"
 #include "engine/runtime/memory_guard.h"
 
 #include <CLI/CLI.hpp>
@@ -56,7 +56,8 @@ void addModelOptions(CLI::App& app, api::EngineConfig& config) {
            config.speculative = value != "off";
            config.alwaysDraft = value == "always";
          },
-         "on (default): draft with the MTP module where that is faster; always; or off. The answers "
+         "on (default): draft with the MTP module where that is faster; always; or off. The "
+         "answers "
          "are the same")
       ->check(CLI::IsMember({"on", "off", "always"}));
   app.add_option("--drafts", config.maxDrafts, "most tokens drafted in one step")
@@ -85,6 +86,16 @@ void addCacheOptions(CLI::App& app, api::EngineConfig& config) {
          [&config](const std::string& value) { config.prefixCache = value == "on"; },
          "on (default) or off: keep what was computed for later prompts")
       ->check(CLI::IsMember({"on", "off"}));
+}
+
+void addCacheFolderOptions(CLI::App& app, api::EngineConfig& config) {
+  app.add_option("--cache-folder",
+                 config.cacheFolder,
+                 "folder for prefixes that outlive the engine, in rank-RANK; made if its parent "
+                 "exists. Holds what people wrote: 0700");
+  app.add_option("--cache-disk-gib", config.cacheDiskGib, "GiB that a rank keeps there at most")
+      ->check(CLI::Range(0.001, 65536.0))
+      ->capture_default_str();
 }
 
 void addLogOption(CLI::App& app, api::EngineConfig& config) {
