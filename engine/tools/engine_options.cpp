@@ -7,9 +7,9 @@
 #include <cstdint>
 #include <map>
 
-#include "engine/runtime/draft_policy.h"
 #include "engine/base/byte_size.h"
 #include "engine/base/result.h"
+#include "engine/runtime/draft_policy.h"
 #include "engine/runtime/memory_guard.h"
 
 #include <CLI/CLI.hpp>
@@ -56,7 +56,8 @@ void addModelOptions(CLI::App& app, api::EngineConfig& config) {
            config.speculative = value != "off";
            config.alwaysDraft = value == "always";
          },
-         "on (default): draft with the MTP module where that is faster; always; or off. The answers "
+         "on (default): draft with the MTP module where that is faster; always; or off. The "
+         "answers "
          "are the same")
       ->check(CLI::IsMember({"on", "off", "always"}));
   app.add_option("--drafts", config.maxDrafts, "most tokens drafted in one step")
