@@ -19,6 +19,21 @@ Matrix<float> scratch(std::vector<float>& memory, std::int64_t rows, std::int64_
   return {memory.data(), rows, cols};
 }
 
+/// out[k] = x · row k of the panel. `count` rows of `cols`, at most four.
+void multiplyPanel(float* out,
+                   const float* x,
+                   const float* panel,
+                   std::int64_t count,
+                   std::int64_t cols) {
+  if (count == 4) {
+    dotProducts4(out, x, panel, cols, cols);
+    return;
+  }
+  for (std::int64_t k = 0; k < count; ++k) {
+    out[k] = dotProduct(x, panel + k * cols, cols);
+  }
+}
+
 }  // namespace
 
 double CpuOperators::innerProduct(const float* a, const float* b, std::int64_t count) const {
@@ -44,17 +59,24 @@ void CpuOperators::linear(Matrix<float> out,
                           const WeightMatrix& weight,
                           ActivationRounding rounding) {
   const Matrix<const float> input = roundedInput(x, weight, rounding);
-  // One unpacked row stays in L1 while every input row uses it.
-  pool_.split(weight.rows, [&](std::int64_t part, std::int64_t begin, std::int64_t end) {
-    std::vector<float>& row = unpacked_[static_cast<std::size_t>(part)];
-    row.resize(std::max(row.size(), static_cast<std::size_t>(weight.cols)));
-    for (std::int64_t n = begin; n < end; ++n) {
-      unpackRow(weight, n, row.data());
-      for (std::int64_t r = 0; r < input.rows; ++r) {
-        out.row(r)[n] = dotProduct(input.row(r), row.data(), weight.cols);
-      }
-    }
-  });
+  // A few unpacked rows stay in L1 while every input row uses them.
+  constexpr std::int64_t kPanel = 4;
+  pool_.split(
+      (weight.rows + kPanel - 1) / kPanel,
+      [&](std::int64_t part, std::int64_t beginPanel, std::int64_t endPanel) {
+        std::vector<float>& panel = unpacked_[static_cast<std::size_t>(part)];
+        panel.resize(std::max(panel.size(), static_cast<std::size_t>(kPanel * weight.cols)));
+        for (std::int64_t p = beginPanel; p < endPanel; ++p) {
+          const std::int64_t first = p * kPanel;
+          const std::int64_t count = std::min(kPanel, weight.rows - first);
+          for (std::int64_t k = 0; k < count; ++k) {
+            unpackRow(weight, first + k, panel.data() + k * weight.cols);
+          }
+          for (std::int64_t r = 0; r < input.rows; ++r) {
+            multiplyPanel(out.row(r) + first, input.row(r), panel.data(), count, weight.cols);
+          }
+        }
+      });
 }
 
 void CpuOperators::experts(Matrix<float> out,

@@ -57,7 +57,7 @@ class CpuOperators final : public ReferenceOperators {
 
   ThreadPool pool_;
   // Scratch, kept so that a step allocates nothing once it has grown.
-  std::vector<std::vector<float>> unpacked_;  // one weight row a thread
+  std::vector<std::vector<float>> unpacked_;  // a few weight rows a thread
   std::vector<float> rounded_;
   std::vector<float> gathered_;
   std::vector<float> gate_;

@@ -66,23 +66,87 @@ void unpackMxfp4(const std::uint8_t* bytes, float scale, float* out) {
 
 }  // namespace
 
+namespace {
+
+/// Half of the lanes: what a register holds where the processor has wide ones.
+constexpr int kHalf = kLanes / 2;
+using Half = float __attribute__((vector_size(kHalf * sizeof(float))));
+
+struct Sums {
+  Half low{};
+  Half high{};
+};
+
+// By reference: as a value, a vector wider than a register has no agreed way between functions.
+inline void load(Half& lanes, const float* values) {
+  std::memcpy(&lanes, values, sizeof lanes);
+}
+
+inline void addProducts(Sums& sums, const Half& low, const Half& high, const float* b) {
+  Half other;
+  load(other, b);
+  sums.low += low * other;
+  load(other, b + kHalf);
+  sums.high += high * other;
+}
+
+/// The rest of a row, one value a lane, and the sum of all lanes pairwise.
+inline float finishDot(const Sums& sums, const float* a, const float* b, std::int64_t rest) {
+  std::array<float, kLanes> lanes;
+  std::memcpy(lanes.data(), &sums.low, sizeof sums.low);
+  std::memcpy(lanes.data() + kHalf, &sums.high, sizeof sums.high);
+  for (std::int64_t i = 0; i < rest; ++i) {
+    lanes[static_cast<std::size_t>(i)] += a[i] * b[i];
+  }
+  for (std::size_t half = kHalf; half > 0; half /= 2) {
+    for (std::size_t lane = 0; lane < half; ++lane) {
+      lanes[lane] += lanes[lane + half];
+    }
+  }
+  return lanes[0];
+}
+
+}  // namespace
+
 TANDEM_WIDE float dotProduct(const float* a, const float* b, std::int64_t count) {
-  std::array<float, kLanes> sums{};
+  Sums sums;
   const std::int64_t whole = count - count % kLanes;
   for (std::int64_t i = 0; i < whole; i += kLanes) {
-    for (int lane = 0; lane < kLanes; ++lane) {
-      sums[static_cast<std::size_t>(lane)] += a[i + lane] * b[i + lane];
-    }
+    Half low;
+    Half high;
+    load(low, a + i);
+    load(high, a + i + kHalf);
+    addProducts(sums, low, high, b + i);
   }
-  for (std::int64_t i = whole; i < count; ++i) {
-    sums[static_cast<std::size_t>(i - whole)] += a[i] * b[i];
+  return finishDot(sums, a + whole, b + whole, count - whole);
+}
+
+// Four sums at a time: one alone waits for each addition before it can begin the next.
+TANDEM_WIDE void dotProducts4(float* out,
+                              const float* a,
+                              const float* b,
+                              std::int64_t stride,
+                              std::int64_t count) {
+  Sums sums0;
+  Sums sums1;
+  Sums sums2;
+  Sums sums3;
+  const std::int64_t whole = count - count % kLanes;
+  for (std::int64_t i = 0; i < whole; i += kLanes) {
+    Half low;
+    Half high;
+    load(low, a + i);
+    load(high, a + i + kHalf);
+    addProducts(sums0, low, high, b + i);
+    addProducts(sums1, low, high, b + stride + i);
+    addProducts(sums2, low, high, b + 2 * stride + i);
+    addProducts(sums3, low, high, b + 3 * stride + i);
   }
-  for (int half = kLanes / 2; half > 0; half /= 2) {
-    for (int lane = 0; lane < half; ++lane) {
-      sums[static_cast<std::size_t>(lane)] += sums[static_cast<std::size_t>(lane + half)];
-    }
-  }
-  return sums[0];
+  const float* rest = b + whole;
+  out[0] = finishDot(sums0, a + whole, rest, count - whole);
+  out[1] = finishDot(sums1, a + whole, rest + stride, count - whole);
+  out[2] = finishDot(sums2, a + whole, rest + 2 * stride, count - whole);
+  out[3] = finishDot(sums3, a + whole, rest + 3 * stride, count - whole);
 }
 
 TANDEM_WIDE void addScaled(float* out, const float* x, float factor, std::int64_t count) {

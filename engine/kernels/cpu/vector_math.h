@@ -13,6 +13,13 @@ namespace tandem::kernels {
 /// the length alone.
 [[nodiscard]] float dotProduct(const float* a, const float* b, std::int64_t count);
 
+/// out[k] = Σ a[i] * b[k * stride + i] for k = 0 … 3, each to the bit what dotProduct gives.
+void dotProducts4(float* out,
+                  const float* a,
+                  const float* b,
+                  std::int64_t stride,
+                  std::int64_t count);
+
 /// out[i] += factor * x[i]
 void addScaled(float* out, const float* x, float factor, std::int64_t count);
 
