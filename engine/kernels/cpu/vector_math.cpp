@@ -90,20 +90,21 @@ inline void addProducts(Sums& sums, const Half& low, const Half& high, const flo
   sums.high += high * other;
 }
 
-/// The rest of a row, one value a lane, and the sum of all lanes pairwise.
-inline float finishDot(const Sums& sums, const float* a, const float* b, std::int64_t rest) {
-  std::array<float, kLanes> lanes;
-  std::memcpy(lanes.data(), &sums.low, sizeof sums.low);
-  std::memcpy(lanes.data() + kHalf, &sums.high, sizeof sums.high);
+using Quarter = float __attribute__((vector_size(kHalf / 2 * sizeof(float))));
+
+/// What is behind the last whole vector of a row: one value a lane.
+inline void addRest(Sums& sums, const float* a, const float* b, std::int64_t rest) {
   for (std::int64_t i = 0; i < rest; ++i) {
-    lanes[static_cast<std::size_t>(i)] += a[i] * b[i];
+    (i < kHalf ? sums.low[i] : sums.high[i - kHalf]) += a[i] * b[i];
   }
-  for (std::size_t half = kHalf; half > 0; half /= 2) {
-    for (std::size_t lane = 0; lane < half; ++lane) {
-      lanes[lane] += lanes[lane + half];
-    }
-  }
-  return lanes[0];
+}
+
+/// Lanes added pairwise until four are left: lane i and i + 8, then i and i + 4.
+inline void fold(Quarter& quarter, const Sums& sums) {
+  const Half half = sums.low + sums.high;
+  std::array<Quarter, 2> quarters;
+  std::memcpy(quarters.data(), &half, sizeof half);
+  quarter = quarters[0] + quarters[1];
 }
 
 }  // namespace
@@ -118,7 +119,10 @@ TANDEM_WIDE float dotProduct(const float* a, const float* b, std::int64_t count)
     load(high, a + i + kHalf);
     addProducts(sums, low, high, b + i);
   }
-  return finishDot(sums, a + whole, b + whole, count - whole);
+  addRest(sums, a + whole, b + whole, count - whole);
+  Quarter quarter;
+  fold(quarter, sums);
+  return (quarter[0] + quarter[2]) + (quarter[1] + quarter[3]);
 }
 
 // Four sums at a time: one alone waits for each addition before it can begin the next.
@@ -142,11 +146,30 @@ TANDEM_WIDE void dotProducts4(float* out,
     addProducts(sums2, low, high, b + 2 * stride + i);
     addProducts(sums3, low, high, b + 3 * stride + i);
   }
-  const float* rest = b + whole;
-  out[0] = finishDot(sums0, a + whole, rest, count - whole);
-  out[1] = finishDot(sums1, a + whole, rest + stride, count - whole);
-  out[2] = finishDot(sums2, a + whole, rest + 2 * stride, count - whole);
-  out[3] = finishDot(sums3, a + whole, rest + 3 * stride, count - whole);
+  const std::int64_t rest = count - whole;
+  addRest(sums0, a + whole, b + whole, rest);
+  addRest(sums1, a + whole, b + stride + whole, rest);
+  addRest(sums2, a + whole, b + 2 * stride + whole, rest);
+  addRest(sums3, a + whole, b + 3 * stride + whole, rest);
+  Quarter q0;
+  Quarter q1;
+  Quarter q2;
+  Quarter q3;
+  fold(q0, sums0);
+  fold(q1, sums1);
+  fold(q2, sums2);
+  fold(q3, sums3);
+  // Turned round: the first lanes of all four, the second ones, and so on.
+  const Quarter low01 = __builtin_shufflevector(q0, q1, 0, 4, 1, 5);
+  const Quarter low23 = __builtin_shufflevector(q2, q3, 0, 4, 1, 5);
+  const Quarter high01 = __builtin_shufflevector(q0, q1, 2, 6, 3, 7);
+  const Quarter high23 = __builtin_shufflevector(q2, q3, 2, 6, 3, 7);
+  const Quarter even = __builtin_shufflevector(low01, low23, 0, 1, 4, 5) +
+                       __builtin_shufflevector(high01, high23, 0, 1, 4, 5);
+  const Quarter odd = __builtin_shufflevector(low01, low23, 2, 3, 6, 7) +
+                      __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
+  const Quarter all = even + odd;
+  std::memcpy(out, &all, sizeof all);
 }
 
 TANDEM_WIDE void addScaled(float* out, const float* x, float factor, std::int64_t count) {
