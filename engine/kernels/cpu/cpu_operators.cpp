@@ -26,11 +26,43 @@ void multiplyPanel(float* out,
                    std::int64_t count,
                    std::int64_t cols) {
   if (count == 4) {
-    dotProducts4(out, x, panel, cols, cols);
+    dotProducts4(out, x, {panel, panel + cols, panel + 2 * cols, panel + 3 * cols}, cols);
     return;
   }
   for (std::int64_t k = 0; k < count; ++k) {
     out[k] = dotProduct(x, panel + k * cols, cols);
+  }
+}
+
+FourRows fourFrom(const std::vector<const float*>& rows, std::size_t first) {
+  return {rows[first], rows[first + 1], rows[first + 2], rows[first + 3]};
+}
+
+/// out[s] = x · rows[s]
+void multiplyRows(std::vector<float>& out,
+                  const float* x,
+                  const std::vector<const float*>& rows,
+                  std::int64_t dim) {
+  std::size_t s = 0;
+  for (; s + 4 <= rows.size(); s += 4) {
+    dotProducts4(&out[s], x, fourFrom(rows, s), dim);
+  }
+  for (; s < rows.size(); ++s) {
+    out[s] = dotProduct(x, rows[s], dim);
+  }
+}
+
+/// out += Σ_s factors[s] * rows[s], in order of s.
+void addRows(float* out,
+             const std::vector<const float*>& rows,
+             const std::vector<float>& factors,
+             std::int64_t dim) {
+  std::size_t s = 0;
+  for (; s + 4 <= rows.size(); s += 4) {
+    addScaled4(out, fourFrom(rows, s), &factors[s], dim);
+  }
+  for (; s < rows.size(); ++s) {
+    addScaled(out, rows[s], factors[s], dim);
   }
 }
 
@@ -193,9 +225,10 @@ void CpuOperators::sparseAttention(Matrix<float> out,
       for (std::size_t h = 0; h < sinks.size(); ++h) {
         const std::int64_t offset = static_cast<std::int64_t>(h) * dim;
         float largest = sinks[h];
-        for (std::size_t s = 0; s < rows.size(); ++s) {
-          logits[s] = dotProduct(q.row(r) + offset, rows[s], dim) * scale;
-          largest = std::max(largest, logits[s]);
+        multiplyRows(logits, q.row(r) + offset, rows, dim);
+        for (float& logit : logits) {
+          logit *= scale;
+          largest = std::max(largest, logit);
         }
         float total = std::exp(sinks[h] - largest);
         for (float& logit : logits) {
@@ -204,9 +237,10 @@ void CpuOperators::sparseAttention(Matrix<float> out,
         }
         float* sum = out.row(r) + offset;
         std::fill_n(sum, dim, 0.F);
-        for (std::size_t s = 0; s < rows.size(); ++s) {
-          addScaled(sum, rows[s], logits[s] / total, dim);
+        for (float& weight : logits) {
+          weight /= total;
         }
+        addRows(sum, rows, logits, dim);
       }
     }
   });

@@ -66,7 +66,7 @@ class CpuOperators final : public ReferenceOperators {
   UnpackedKeys keys_;
   std::vector<float> scores_;                 // of the indexer
   std::vector<std::vector<float>> keyTiles_;  // unpacked keys of the indexer, one tile a thread
-  std::vector<std::int64_t> members_;  // rows that chose one expert
+  std::vector<std::int64_t> members_;         // rows that chose one expert
 };
 
 }  // namespace tandem::kernels

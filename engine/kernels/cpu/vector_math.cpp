@@ -126,11 +126,7 @@ TANDEM_WIDE float dotProduct(const float* a, const float* b, std::int64_t count)
 }
 
 // Four sums at a time: one alone waits for each addition before it can begin the next.
-TANDEM_WIDE void dotProducts4(float* out,
-                              const float* a,
-                              const float* b,
-                              std::int64_t stride,
-                              std::int64_t count) {
+TANDEM_WIDE void dotProducts4(float* out, const float* a, const FourRows& b, std::int64_t count) {
   Sums sums0;
   Sums sums1;
   Sums sums2;
@@ -141,16 +137,16 @@ TANDEM_WIDE void dotProducts4(float* out,
     Half high;
     load(low, a + i);
     load(high, a + i + kHalf);
-    addProducts(sums0, low, high, b + i);
-    addProducts(sums1, low, high, b + stride + i);
-    addProducts(sums2, low, high, b + 2 * stride + i);
-    addProducts(sums3, low, high, b + 3 * stride + i);
+    addProducts(sums0, low, high, b[0] + i);
+    addProducts(sums1, low, high, b[1] + i);
+    addProducts(sums2, low, high, b[2] + i);
+    addProducts(sums3, low, high, b[3] + i);
   }
   const std::int64_t rest = count - whole;
-  addRest(sums0, a + whole, b + whole, rest);
-  addRest(sums1, a + whole, b + stride + whole, rest);
-  addRest(sums2, a + whole, b + 2 * stride + whole, rest);
-  addRest(sums3, a + whole, b + 3 * stride + whole, rest);
+  addRest(sums0, a + whole, b[0] + whole, rest);
+  addRest(sums1, a + whole, b[1] + whole, rest);
+  addRest(sums2, a + whole, b[2] + whole, rest);
+  addRest(sums3, a + whole, b[3] + whole, rest);
   Quarter q0;
   Quarter q1;
   Quarter q2;
@@ -175,6 +171,28 @@ TANDEM_WIDE void dotProducts4(float* out,
 TANDEM_WIDE void addScaled(float* out, const float* x, float factor, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) {
     out[i] += factor * x[i];
+  }
+}
+
+TANDEM_WIDE void addScaled4(float* out,
+                            const FourRows& x,
+                            const float* factors,
+                            std::int64_t count) {
+  const float* const x0 = x[0];
+  const float* const x1 = x[1];
+  const float* const x2 = x[2];
+  const float* const x3 = x[3];
+  const float f0 = factors[0];
+  const float f1 = factors[1];
+  const float f2 = factors[2];
+  const float f3 = factors[3];
+  for (std::int64_t i = 0; i < count; ++i) {
+    float sum = out[i];
+    sum += f0 * x0[i];
+    sum += f1 * x1[i];
+    sum += f2 * x2[i];
+    sum += f3 * x3[i];
+    out[i] = sum;
   }
 }
 
