@@ -95,7 +95,11 @@ using Quarter = float __attribute__((vector_size(kHalf / 2 * sizeof(float))));
 /// What is behind the last whole vector of a row: one value a lane.
 inline void addRest(Sums& sums, const float* a, const float* b, std::int64_t rest) {
   for (std::int64_t i = 0; i < rest; ++i) {
-    (i < kHalf ? sums.low[i] : sums.high[i - kHalf]) += a[i] * b[i];
+    if (i < kHalf) {
+      sums.low[i] += a[i] * b[i];
+    } else {
+      sums.high[i - kHalf] += a[i] * b[i];
+    }
   }
 }
 
