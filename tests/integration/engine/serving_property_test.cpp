@@ -65,7 +65,9 @@ Answer collect(api::OutputQueue& queue) {
 std::vector<Case> makeCases(int count, std::int64_t vocabSize, std::mt19937& random) {
   constexpr int kLongestAddition = 160;
   constexpr int kLongestAnswer = 16;
-  const auto upTo = [&random](int most) { return static_cast<int>(random() % most) + 1; };
+  const auto upTo = [&random](int most) {
+    return static_cast<int>(random() % static_cast<unsigned>(most)) + 1;
+  };
   std::vector<Case> cases;
   for (int i = 0; i < count; ++i) {
     Case made;
