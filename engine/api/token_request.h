@@ -2,6 +2,7 @@
 // One generation as the engine sees it: token ids in, token ids out.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,6 +19,9 @@ struct TokenRequest {
   SamplingParams sampling;
   std::vector<TokenId> stopTokens;         // generation ends with one of these; it is not delivered
   std::optional<ThinkingBudget> thinking;  // none: as long as the model likes
+  // Positions of `prompt` where messages begin, ascending: a later prompt is likely to go on as
+  // this one up to one of them. The cache keeps what it needs to resume near there.
+  std::vector<std::int64_t> boundaries;
 };
 
 }  // namespace tandem::api

@@ -282,6 +282,7 @@ Result<std::shared_ptr<api::OutputQueue>> EngineCore::submit(api::TokenRequest r
     sequence->sampling = request.sampling;
     sequence->seed = request.sampling.seed ? *request.sampling.seed : drawSeed();
     sequence->stopTokens = std::move(request.stopTokens);
+    sequence->boundaries = std::move(request.boundaries);
     sequence->output = *queue;
     sequence->submitted = std::chrono::steady_clock::now();
     if (const Result<void> fits = scheduler_->checkLength(sequence->maxTokens); !fits) {

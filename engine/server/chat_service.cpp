@@ -4,8 +4,11 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "engine/base/clock.h"
 #include "engine/server/chat_answer.h"
@@ -69,6 +72,20 @@ std::string callPrefix(const ToolChoice& choice) {
   return prefix;
 }
 
+/// What clients wrote cannot hold the tokens that open a message.
+std::vector<std::int64_t> messageBegins(const tokenizer::Tokenizer& tokenizer,
+                                        std::span<const TokenId> prompt) {
+  const std::optional<TokenId> user = tokenizer.tokenId(tokenizer::kUser);
+  const std::optional<TokenId> assistant = tokenizer.tokenId(tokenizer::kAssistant);
+  std::vector<std::int64_t> begins;
+  for (std::size_t i = 0; i < prompt.size(); ++i) {
+    if (prompt[i] == user || prompt[i] == assistant) {
+      begins.push_back(static_cast<std::int64_t>(i));
+    }
+  }
+  return begins;
+}
+
 }  // namespace
 
 std::optional<ApiError> refusalOfState(const api::EngineClient& engine) {
@@ -130,6 +147,7 @@ ApiResult<std::unique_ptr<LiveAnswer>> ChatService::begin(ChatRequest request) c
   options.parallelToolCalls = request.parallelToolCalls;
 
   api::TokenRequest submission;
+  submission.boundaries = messageBegins(tokenizer_, prompt->tokens);
   submission.prompt = std::move(prompt->tokens);
   submission.sampling = request.sampling;
   // What does not fit is cut, not refused: agents ask for a fixed number near the end of a window.

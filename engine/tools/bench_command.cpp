@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "engine/tools/bench_scheduler.h"
+#include "engine/tools/bench_serving.h"
 #include "engine/tools/command.h"
 
 namespace tandem::tools {
@@ -21,6 +22,7 @@ struct Entry {
 };
 
 constexpr std::array kBenches{
+    Entry{"serving", "batches, drafts and kept prefixes on a model, in pairs", benchServing},
     Entry{"scheduler", "projection: arrivals on two Sparks in virtual time", benchScheduler},
 };
 

@@ -58,8 +58,8 @@ Result<Scores> scorePrompt(model::DeepseekV4& model,
     const std::int64_t draftLogitRows =
         std::clamp(end - 1 - (draftCount - draftsWanted), std::int64_t{0}, draftRows);
     std::vector<float> logits(static_cast<std::size_t>(rows) * vocab);
-    std::vector<float> draftLogits(
-        arguments.mtp ? static_cast<std::size_t>(draftLogitRows) * vocab : 0);
+    std::vector<float> draftLogits(arguments.mtp ? static_cast<std::size_t>(draftLogitRows) * vocab
+                                                 : 0);
     const Result<void> done = sequence->feed(
         all.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin)),
         {.logits = logits, .mtpLogits = draftLogits});

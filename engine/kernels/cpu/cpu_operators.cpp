@@ -19,6 +19,53 @@ Matrix<float> scratch(std::vector<float>& memory, std::int64_t rows, std::int64_
   return {memory.data(), rows, cols};
 }
 
+/// out[k] = x · row k of the panel. `count` rows of `cols`, at most four.
+void multiplyPanel(float* out,
+                   const float* x,
+                   const float* panel,
+                   std::int64_t count,
+                   std::int64_t cols) {
+  if (count == 4) {
+    dotProducts4(out, x, {panel, panel + cols, panel + 2 * cols, panel + 3 * cols}, cols);
+    return;
+  }
+  for (std::int64_t k = 0; k < count; ++k) {
+    out[k] = dotProduct(x, panel + k * cols, cols);
+  }
+}
+
+FourRows fourFrom(const std::vector<const float*>& rows, std::size_t first) {
+  return {rows[first], rows[first + 1], rows[first + 2], rows[first + 3]};
+}
+
+/// out[s] = x · rows[s]
+void multiplyRows(std::vector<float>& out,
+                  const float* x,
+                  const std::vector<const float*>& rows,
+                  std::int64_t dim) {
+  std::size_t s = 0;
+  for (; s + 4 <= rows.size(); s += 4) {
+    dotProducts4(&out[s], x, fourFrom(rows, s), dim);
+  }
+  for (; s < rows.size(); ++s) {
+    out[s] = dotProduct(x, rows[s], dim);
+  }
+}
+
+/// out += Σ_s factors[s] * rows[s], in order of s.
+void addRows(float* out,
+             const std::vector<const float*>& rows,
+             const std::vector<float>& factors,
+             std::int64_t dim) {
+  std::size_t s = 0;
+  for (; s + 4 <= rows.size(); s += 4) {
+    addScaled4(out, fourFrom(rows, s), &factors[s], dim);
+  }
+  for (; s < rows.size(); ++s) {
+    addScaled(out, rows[s], factors[s], dim);
+  }
+}
+
 }  // namespace
 
 double CpuOperators::innerProduct(const float* a, const float* b, std::int64_t count) const {
@@ -44,17 +91,24 @@ void CpuOperators::linear(Matrix<float> out,
                           const WeightMatrix& weight,
                           ActivationRounding rounding) {
   const Matrix<const float> input = roundedInput(x, weight, rounding);
-  // One unpacked row stays in L1 while every input row uses it.
-  pool_.split(weight.rows, [&](std::int64_t part, std::int64_t begin, std::int64_t end) {
-    std::vector<float>& row = unpacked_[static_cast<std::size_t>(part)];
-    row.resize(std::max(row.size(), static_cast<std::size_t>(weight.cols)));
-    for (std::int64_t n = begin; n < end; ++n) {
-      unpackRow(weight, n, row.data());
-      for (std::int64_t r = 0; r < input.rows; ++r) {
-        out.row(r)[n] = dotProduct(input.row(r), row.data(), weight.cols);
-      }
-    }
-  });
+  // A few unpacked rows stay in L1 while every input row uses them.
+  constexpr std::int64_t kPanel = 4;
+  pool_.split(
+      (weight.rows + kPanel - 1) / kPanel,
+      [&](std::int64_t part, std::int64_t beginPanel, std::int64_t endPanel) {
+        std::vector<float>& panel = unpacked_[static_cast<std::size_t>(part)];
+        panel.resize(std::max(panel.size(), static_cast<std::size_t>(kPanel * weight.cols)));
+        for (std::int64_t p = beginPanel; p < endPanel; ++p) {
+          const std::int64_t first = p * kPanel;
+          const std::int64_t count = std::min(kPanel, weight.rows - first);
+          for (std::int64_t k = 0; k < count; ++k) {
+            unpackRow(weight, first + k, panel.data() + k * weight.cols);
+          }
+          for (std::int64_t r = 0; r < input.rows; ++r) {
+            multiplyPanel(out.row(r) + first, input.row(r), panel.data(), count, weight.cols);
+          }
+        }
+      });
 }
 
 void CpuOperators::experts(Matrix<float> out,
@@ -171,9 +225,10 @@ void CpuOperators::sparseAttention(Matrix<float> out,
       for (std::size_t h = 0; h < sinks.size(); ++h) {
         const std::int64_t offset = static_cast<std::int64_t>(h) * dim;
         float largest = sinks[h];
-        for (std::size_t s = 0; s < rows.size(); ++s) {
-          logits[s] = dotProduct(q.row(r) + offset, rows[s], dim) * scale;
-          largest = std::max(largest, logits[s]);
+        multiplyRows(logits, q.row(r) + offset, rows, dim);
+        for (float& logit : logits) {
+          logit *= scale;
+          largest = std::max(largest, logit);
         }
         float total = std::exp(sinks[h] - largest);
         for (float& logit : logits) {
@@ -182,9 +237,10 @@ void CpuOperators::sparseAttention(Matrix<float> out,
         }
         float* sum = out.row(r) + offset;
         std::fill_n(sum, dim, 0.F);
-        for (std::size_t s = 0; s < rows.size(); ++s) {
-          addScaled(sum, rows[s], logits[s] / total, dim);
+        for (float& weight : logits) {
+          weight /= total;
         }
+        addRows(sum, rows, logits, dim);
       }
     }
   });

@@ -57,7 +57,7 @@ class CpuOperators final : public ReferenceOperators {
 
   ThreadPool pool_;
   // Scratch, kept so that a step allocates nothing once it has grown.
-  std::vector<std::vector<float>> unpacked_;  // one weight row a thread
+  std::vector<std::vector<float>> unpacked_;  // a few weight rows a thread
   std::vector<float> rounded_;
   std::vector<float> gathered_;
   std::vector<float> gate_;
@@ -66,7 +66,7 @@ class CpuOperators final : public ReferenceOperators {
   UnpackedKeys keys_;
   std::vector<float> scores_;                 // of the indexer
   std::vector<std::vector<float>> keyTiles_;  // unpacked keys of the indexer, one tile a thread
-  std::vector<std::int64_t> members_;  // rows that chose one expert
+  std::vector<std::int64_t> members_;         // rows that chose one expert
 };
 
 }  // namespace tandem::kernels

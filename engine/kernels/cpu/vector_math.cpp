@@ -66,28 +66,137 @@ void unpackMxfp4(const std::uint8_t* bytes, float scale, float* out) {
 
 }  // namespace
 
+namespace {
+
+/// Half of the lanes: what a register holds where the processor has wide ones.
+constexpr int kHalf = kLanes / 2;
+using Half = float __attribute__((vector_size(kHalf * sizeof(float))));
+
+struct Sums {
+  Half low{};
+  Half high{};
+};
+
+// By reference: as a value, a vector wider than a register has no agreed way between functions.
+inline void load(Half& lanes, const float* values) {
+  std::memcpy(&lanes, values, sizeof lanes);
+}
+
+inline void addProducts(Sums& sums, const Half& low, const Half& high, const float* b) {
+  Half other;
+  load(other, b);
+  sums.low += low * other;
+  load(other, b + kHalf);
+  sums.high += high * other;
+}
+
+using Quarter = float __attribute__((vector_size(kHalf / 2 * sizeof(float))));
+
+/// What is behind the last whole vector of a row: one value a lane.
+inline void addRest(Sums& sums, const float* a, const float* b, std::int64_t rest) {
+  for (std::int64_t i = 0; i < rest; ++i) {
+    if (i < kHalf) {
+      sums.low[i] += a[i] * b[i];
+    } else {
+      sums.high[i - kHalf] += a[i] * b[i];
+    }
+  }
+}
+
+/// Lanes added pairwise until four are left: lane i and i + 8, then i and i + 4.
+inline void fold(Quarter& quarter, const Sums& sums) {
+  const Half half = sums.low + sums.high;
+  std::array<Quarter, 2> quarters;
+  std::memcpy(quarters.data(), &half, sizeof half);
+  quarter = quarters[0] + quarters[1];
+}
+
+}  // namespace
+
 TANDEM_WIDE float dotProduct(const float* a, const float* b, std::int64_t count) {
-  std::array<float, kLanes> sums{};
+  Sums sums;
   const std::int64_t whole = count - count % kLanes;
   for (std::int64_t i = 0; i < whole; i += kLanes) {
-    for (int lane = 0; lane < kLanes; ++lane) {
-      sums[static_cast<std::size_t>(lane)] += a[i + lane] * b[i + lane];
-    }
+    Half low;
+    Half high;
+    load(low, a + i);
+    load(high, a + i + kHalf);
+    addProducts(sums, low, high, b + i);
   }
-  for (std::int64_t i = whole; i < count; ++i) {
-    sums[static_cast<std::size_t>(i - whole)] += a[i] * b[i];
+  addRest(sums, a + whole, b + whole, count - whole);
+  Quarter quarter;
+  fold(quarter, sums);
+  return (quarter[0] + quarter[2]) + (quarter[1] + quarter[3]);
+}
+
+// Four sums at a time: one alone waits for each addition before it can begin the next.
+TANDEM_WIDE void dotProducts4(float* out, const float* a, const FourRows& b, std::int64_t count) {
+  Sums sums0;
+  Sums sums1;
+  Sums sums2;
+  Sums sums3;
+  const std::int64_t whole = count - count % kLanes;
+  for (std::int64_t i = 0; i < whole; i += kLanes) {
+    Half low;
+    Half high;
+    load(low, a + i);
+    load(high, a + i + kHalf);
+    addProducts(sums0, low, high, b[0] + i);
+    addProducts(sums1, low, high, b[1] + i);
+    addProducts(sums2, low, high, b[2] + i);
+    addProducts(sums3, low, high, b[3] + i);
   }
-  for (int half = kLanes / 2; half > 0; half /= 2) {
-    for (int lane = 0; lane < half; ++lane) {
-      sums[static_cast<std::size_t>(lane)] += sums[static_cast<std::size_t>(lane + half)];
-    }
-  }
-  return sums[0];
+  const std::int64_t rest = count - whole;
+  addRest(sums0, a + whole, b[0] + whole, rest);
+  addRest(sums1, a + whole, b[1] + whole, rest);
+  addRest(sums2, a + whole, b[2] + whole, rest);
+  addRest(sums3, a + whole, b[3] + whole, rest);
+  Quarter q0;
+  Quarter q1;
+  Quarter q2;
+  Quarter q3;
+  fold(q0, sums0);
+  fold(q1, sums1);
+  fold(q2, sums2);
+  fold(q3, sums3);
+  // Turned round: the first lanes of all four, the second ones, and so on.
+  const Quarter low01 = __builtin_shufflevector(q0, q1, 0, 4, 1, 5);
+  const Quarter low23 = __builtin_shufflevector(q2, q3, 0, 4, 1, 5);
+  const Quarter high01 = __builtin_shufflevector(q0, q1, 2, 6, 3, 7);
+  const Quarter high23 = __builtin_shufflevector(q2, q3, 2, 6, 3, 7);
+  const Quarter even = __builtin_shufflevector(low01, low23, 0, 1, 4, 5) +
+                       __builtin_shufflevector(high01, high23, 0, 1, 4, 5);
+  const Quarter odd = __builtin_shufflevector(low01, low23, 2, 3, 6, 7) +
+                      __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
+  const Quarter all = even + odd;
+  std::memcpy(out, &all, sizeof all);
 }
 
 TANDEM_WIDE void addScaled(float* out, const float* x, float factor, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) {
     out[i] += factor * x[i];
+  }
+}
+
+TANDEM_WIDE void addScaled4(float* out,
+                            const FourRows& x,
+                            const float* factors,
+                            std::int64_t count) {
+  const float* const x0 = x[0];
+  const float* const x1 = x[1];
+  const float* const x2 = x[2];
+  const float* const x3 = x[3];
+  const float f0 = factors[0];
+  const float f1 = factors[1];
+  const float f2 = factors[2];
+  const float f3 = factors[3];
+  for (std::int64_t i = 0; i < count; ++i) {
+    float sum = out[i];
+    sum += f0 * x0[i];
+    sum += f1 * x1[i];
+    sum += f2 * x2[i];
+    sum += f3 * x3[i];
+    out[i] = sum;
   }
 }
 

@@ -282,7 +282,7 @@ class SchedulerTest : public QObject {
   }
 
   void aShortPromptIsReadAtOnceAndPaidForAfterwards() {
-    Rig rig({.prefillChunkTokens = 2048}, {4096, 8, 64}, gpu);
+    Rig rig({.prefillChunkTokens = 2048, .longestStall = 500ms}, {4096, 8, 64}, gpu);
     rig.warmUp();
     QVERIFY(rig.submit("answer", 10, 5000).ok());
     (void)rig.step();
