@@ -80,7 +80,7 @@ inline constexpr std::int64_t kNoPosition = std::numeric_limits<std::int64_t>::m
 /// So the ring needs no room for a step, and takes the fresh rows once everybody has read it.
 struct WindowRows {
   EntryRing<const std::byte> ring;
-  Matrix<const float> fresh = {};                 // row i is that of position freshPosition + i
+  Matrix<const float> fresh = {};            // row i is that of position freshPosition + i
   std::int64_t freshPosition = kNoPosition;  // of the first row of the step
 };
 

@@ -32,8 +32,8 @@ float largestMagnitude(std::span<const float> values, float floor) {
   return largest;
 }
 
-/// E4M3 and float differ in the width of their fields only: a magnitude divided by the difference of
-/// the exponents' biases, 2^(127 - 7), has its code in the upper bits. Subnormal ones too.
+/// E4M3 and float differ in the width of their fields only: a magnitude divided by the difference
+/// of the exponents' biases, 2^(127 - 7), has its code in the upper bits. Subnormal ones too.
 std::byte e4m3Code(float value) {
   constexpr float kRebias = 0x1p-120F;
   constexpr unsigned kDroppedBits = 20;

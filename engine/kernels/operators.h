@@ -43,9 +43,9 @@ enum class RopeDirection { Forward, Inverse };
 /// The keys one query may attend to. K and V are the same rows.
 struct AttentionKeys {
   WindowRows window;
-  std::int64_t windowTokens = 0;             // sliding_window
-  EntryPages<const std::byte> entries;       // compressed
-  Matrix<const std::int32_t> chosen;         // [rows, topk] entry numbers; no rows: the visible ones
+  std::int64_t windowTokens = 0;        // sliding_window
+  EntryPages<const std::byte> entries;  // compressed
+  Matrix<const std::int32_t> chosen;    // [rows, topk] entry numbers; no rows: the visible ones
   std::span<const std::int32_t> entryCount;  // [rows] how many of `chosen`, or visible; empty: none
 };
 
@@ -181,7 +181,8 @@ class Operators {
   /// o[h] = Σ_s exp(l_s) / (Σ_s exp(l_s) + exp(sink_h)) * k_s   with l_s = q[h] · k_s / sqrt(C)
   /// over the window rows max(0, p - windowTokens + 1) .. p and the row's entries.
   ///
-  /// out, q [rows, heads * C]; positions [rows], ascending by one; sinks [heads]. Source: model.py sparse_attn.
+  /// out, q [rows, heads * C]; positions [rows], ascending by one; sinks [heads]. Source: model.py
+  /// sparse_attn.
   virtual void sparseAttention(Matrix<float> out,
                                Matrix<const float> q,
                                const AttentionKeys& keys,

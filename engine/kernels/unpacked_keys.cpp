@@ -18,8 +18,8 @@ void UnpackedKeys::unpackWindow() {
   const EntryRing<const std::byte>& ring = keys_.window.ring;
   firstPosition_ = std::max<std::int64_t>(0, positions_.front() - keys_.windowTokens + 1);
   const std::int64_t end = std::min(keys_.window.freshPosition, positions_.back() + 1);
-  window_.resize(static_cast<std::size_t>(std::max<std::int64_t>(0, end - firstPosition_) *
-                                          ring.layout.dim));
+  window_.resize(
+      static_cast<std::size_t>(std::max<std::int64_t>(0, end - firstPosition_) * ring.layout.dim));
   float* out = window_.data();
   for (std::int64_t p = firstPosition_; p < end; ++p, out += ring.layout.dim) {
     unpackEntry(ring.layout, out, ring.row(p));

@@ -29,10 +29,10 @@ class UnpackedKeys {
 
   AttentionKeys keys_;
   std::span<const std::int64_t> positions_;
-  std::int64_t firstPosition_ = 0;      // of window_
-  std::vector<float> window_;           // rows from firstPosition_ on, those of the ring
-  std::vector<float> entries_;          // needed ones, in ascending order
-  std::vector<std::int32_t> placeOf_;   // entry -> row of entries_
+  std::int64_t firstPosition_ = 0;     // of window_
+  std::vector<float> window_;          // rows from firstPosition_ on, those of the ring
+  std::vector<float> entries_;         // needed ones, in ascending order
+  std::vector<std::int32_t> placeOf_;  // entry -> row of entries_
 };
 
 }  // namespace tandem::kernels

@@ -150,9 +150,10 @@ Result<void> DeepseekV4::checkChunk(const kvcache::KvCache& cache,
                                     const SequenceChunk& chunk) const {
   const auto count = static_cast<std::int64_t>(chunk.tokens.size());
   if (count < 1 || chunk.logitRows < 0 || chunk.logitRows > count) {
-    return Error{ErrorCode::InvalidArgument,
-                 fmt::format("a chunk of {} tokens wants {} rows of logits", count, chunk.logitRows),
-                 ""};
+    return Error{
+        ErrorCode::InvalidArgument,
+        fmt::format("a chunk of {} tokens wants {} rows of logits", count, chunk.logitRows),
+        ""};
   }
   const bool drafts = chunk.drafts > 0;
   const bool mtp = drafts || chunk.mtpLogitRows > 0;

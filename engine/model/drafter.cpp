@@ -19,7 +19,7 @@ Result<void> Drafter::draft(const Step& step,
   // One guess of each sequence a round: the newest row of every sequence that still wants one.
   struct Guess {
     const SequenceChunk* chunk = nullptr;
-    std::int64_t row = 0;      // of h_ and z_
+    std::int64_t row = 0;  // of h_ and z_
     std::size_t firstDraft = 0;
   };
   std::vector<Guess> guesses;
@@ -130,9 +130,8 @@ void Drafter::addRow(kvcache::SlotId slot,
                      TokenId next,
                      const float* streams) {
   const auto row = static_cast<std::int64_t>(tokens_.size());
-  const bool continues =
-      !ranges_.empty() && ranges_.back().slot == slot &&
-      ranges_.back().position + ranges_.back().count == position;
+  const bool continues = !ranges_.empty() && ranges_.back().slot == slot &&
+                         ranges_.back().position + ranges_.back().count == position;
   if (continues) {
     ++ranges_.back().count;
   } else {
@@ -153,8 +152,8 @@ std::int64_t Drafter::addCarried(const Step& step, const SequenceChunk& chunk) {
   }
   const kernels::Matrix<float> streams = step.cache.carriedStreams(chunk.slot);
   for (std::int64_t r = 0; r < committed; ++r) {
-    const TokenId next = r + 1 < committed ? carried.tokens[static_cast<std::size_t>(r + 1)]
-                                           : chunk.tokens.front();
+    const TokenId next =
+        r + 1 < committed ? carried.tokens[static_cast<std::size_t>(r + 1)] : chunk.tokens.front();
     addRow(chunk.slot, carried.position + r, next, streams.row(r));
   }
   return committed;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Runs the MTP module beside the model: guesses tokens before a step, and follows what is committed.
+// Runs the MTP module beside the model: guesses tokens before a step, and follows what is
+// committed.
 #pragma once
 
 #include <cstdint>
@@ -49,7 +50,8 @@ class Drafter {
                       kernels::Matrix<float> logits);
 
  private:
-  /// Adds a row to the pass of the module in hand: the streams of `position` and the token after it.
+  /// Adds a row to the pass of the module in hand: the streams of `position` and the token after
+  /// it.
   void addRow(kvcache::SlotId slot, std::int64_t position, TokenId next, const float* streams);
 
   /// Adds what the slot carries and the chunk has committed. How many rows.

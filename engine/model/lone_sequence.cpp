@@ -20,8 +20,8 @@ Result<LoneSequence> LoneSequence::create(LanguageModel& model,
                  "Shorten the prompt, or ask for fewer tokens."};
   }
   CacheSettings settings;
-  settings.capacity.blocks = static_cast<std::int32_t>((maxTokens + kvcache::kBlockTokens - 1) /
-                                                       kvcache::kBlockTokens);
+  settings.capacity.blocks =
+      static_cast<std::int32_t>((maxTokens + kvcache::kBlockTokens - 1) / kvcache::kBlockTokens);
   settings.capacity.sequences = 1;
   settings.mtp = mtp;
   settings.maxDrafts = maxDrafts;

@@ -24,7 +24,9 @@ class Vocabulary {
   [[nodiscard]] std::int64_t size() const { return head_.rows * ranks_; }
 
   /// logits[r] = head · h[r], whole rows on every rank. h [rows, D], logits [rows, V].
-  Result<void> logits(const Step& step, kernels::Matrix<float> logits, kernels::Matrix<const float> h);
+  Result<void> logits(const Step& step,
+                      kernels::Matrix<float> logits,
+                      kernels::Matrix<const float> h);
 
  private:
   kernels::WeightMatrix embedding_;

@@ -16,10 +16,10 @@
 namespace tandem::runtime {
 
 struct DrawnTokens {
-  std::vector<TokenId> tokens;              // the stop token is not among them
+  std::vector<TokenId> tokens;               // the stop token is not among them
   std::vector<api::TokenLogprobs> logprobs;  // one a token, if asked for
-  std::optional<api::FinishReason> finish;  // the sequence ends with these
-  std::optional<Error> error;               // when finish is Failed
+  std::optional<api::FinishReason> finish;   // the sequence ends with these
+  std::optional<Error> error;                // when finish is Failed
 };
 
 /// Row j is behind the newest token and the first j guesses. It counts as long as the guesses

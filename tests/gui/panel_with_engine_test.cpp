@@ -143,7 +143,8 @@ void PanelWithEngineTest::startBringsTwoRanksToReadyBeforeYourEyes() {
   QCOMPARE(live->window().currentPage(), QStringLiteral("engine"));
   QVERIFY(!live->panel.chat().available());
 
-  // A start of the demo model can be over after a picture or two: the head is held at the first one.
+  // A start of the demo model can be over after a picture or two: the head is held at the first
+  // one.
   pid_t held = 0;
   std::vector<double> pictured;  // the right edge of every picture of a running start
   const auto letGo = qScopeGuard([&held] {
@@ -172,9 +173,8 @@ void PanelWithEngineTest::startBringsTwoRanksToReadyBeforeYourEyes() {
   QTRY_COMPARE_WITH_TIMEOUT(live->stateWord(), QStringLiteral("Ready"), kPatienceMs);
   const auto& lanes = live->panel.engine().picture().lanes;
   QCOMPARE(lanes.size(), std::size_t{3});  // the total, the head and the worker
-  QVERIFY(std::none_of(lanes.begin(), lanes.end(), [](const auto& lane) {
-    return lane.bars.empty();
-  }));
+  QVERIFY(
+      std::none_of(lanes.begin(), lanes.end(), [](const auto& lane) { return lane.bars.empty(); }));
   QTRY_VERIFY_WITH_TIMEOUT(live->panel.viewModel().memoryText(1).endsWith(u"MiB"), kPatienceMs);
   QVERIFY(live->panel.viewModel().memoryText(0).endsWith(u"MiB"));
   QVERIFY2(live->panel.engine().sentence().startsWith(u"Ready in "),

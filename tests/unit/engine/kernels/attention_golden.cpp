@@ -130,7 +130,12 @@ void runChoices(Operators& operators,
   for (std::int64_t k = 1; k <= keys.rows; ++k) {
     std::vector<std::int32_t> chosen(static_cast<std::size_t>(out.rows * k), -1);
     std::vector<std::int32_t> count(static_cast<std::size_t>(out.rows));
-    operators.indexerTopK({chosen.data(), out.rows, k}, count, q, headWeights, kernels::floatEntries(keys), visible);
+    operators.indexerTopK({chosen.data(), out.rows, k},
+                          count,
+                          q,
+                          headWeights,
+                          kernels::floatEntries(keys),
+                          visible);
     for (std::int64_t r = 0; r < out.rows; ++r) {
       for (std::int64_t j = 0; j < k; ++j) {
         const bool counts = j < count[static_cast<std::size_t>(r)];

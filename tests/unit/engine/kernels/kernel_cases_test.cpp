@@ -22,9 +22,9 @@ using tandem::kernels::CaseReport;
 using tandem::kernels::CaseState;
 using tandem::kernels::checkCase;
 using tandem::kernels::CpuOperators;
-using tandem::kernels::kAllOperators;
 using tandem::kernels::EntryPages;
 using tandem::kernels::floatEntries;
+using tandem::kernels::kAllOperators;
 using tandem::kernels::Matrix;
 using tandem::kernels::OperatorCase;
 using tandem::kernels::OperatorId;
@@ -117,7 +117,9 @@ class UpperIndexWins final : public Imitation {
       reversed.clear();
       for (std::int32_t s = last; s >= 0; --s) {
         reversed.resize(reversed.size() + static_cast<std::size_t>(keys.layout.dim));
-        unpackEntry(keys.layout, reversed.data() + reversed.size() - keys.layout.dim, keys.entry(s));
+        unpackEntry(keys.layout,
+                    reversed.data() + reversed.size() - keys.layout.dim,
+                    keys.entry(s));
       }
       ReferenceOperators::indexerTopK(chosen.middleRows(r, 1),
                                       count.subspan(static_cast<std::size_t>(r), 1),
