@@ -210,13 +210,15 @@ Result<void> KvCache::check(const CacheOperations& operations) const {
 
 void KvCache::discard(BlockId block) const {
   // Whole pages only: what a neighbour shares stays.
-  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto first = reinterpret_cast<std::uintptr_t>(blockBytes(block).data());
-  const std::uintptr_t begin = (first + page - 1) / page * page;
-  const std::uintptr_t end = (first + layout_.blockBytes()) / page * page;
-  if (begin < end) {
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  std::byte* const first = blockBytes(block).data();
+  // The cache's memory begins with a page.
+  const auto begin = static_cast<std::size_t>(first - memory_.get());
+  const std::size_t end = (begin + layout_.blockBytes()) / page * page;
+  const std::size_t whole = (begin + page - 1) / page * page;
+  if (whole < end) {
     // It is only advice: memory that stays is memory that still belongs to the cache.
-    ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+    ::madvise(memory_.get() + whole, end - whole, MADV_DONTNEED);
   }
 }
 

@@ -79,8 +79,8 @@ class KvCache {
                                                const CompressorPlace& place,
                                                std::size_t offset) const;
   void discard(BlockId block) const;
-  void save(const SnapshotSave& save);
-  void restore(const SnapshotRestore& restore);
+  void save(const SnapshotSave& order);
+  void restore(const SnapshotRestore& order);
 
   CacheLayout layout_;
   CacheCapacity capacity_;

@@ -138,6 +138,7 @@ double decodeRate(const std::vector<Served>& answers) {
 /// Words without a meaning, another text for each number.
 std::vector<TokenId> filler(std::int64_t tokens, std::uint32_t number, std::int64_t vocabSize) {
   std::vector<TokenId> text;
+  text.reserve(static_cast<std::size_t>(tokens));
   std::uint32_t state = number * 2654435761U + 1;
   for (std::int64_t i = 0; i < tokens; ++i) {
     state = state * 1664525U + 1013904223U;
@@ -154,6 +155,7 @@ Result<Json> measureBatch(LocalEngine& engine,
   std::vector<double> together;
   std::vector<double> ratios;
   std::vector<std::vector<TokenId>> batch;
+  batch.reserve(static_cast<std::size_t>(arguments.batch));
   for (int i = 0; i < arguments.batch; ++i) {
     batch.push_back(prompts[static_cast<std::size_t>(i) % prompts.size()].second);
   }

@@ -85,7 +85,7 @@ void ShareRows::paintEvent(QPaintEvent*) {
     const QRect track(barLeft, top + (rowHeight() - kBarHeight) / 2, barWidth, kBarHeight);
     painter.fillRect(track, colors.raised);
     if (row.share) {
-      const int filled = static_cast<int>(barWidth * std::clamp(*row.share, 0.0, 1.0) + 0.5);
+      const int filled = qRound(barWidth * std::clamp(*row.share, 0.0, 1.0));
       painter.fillRect(QRect(track.topLeft(), QSize(filled, kBarHeight)), colors.*color_);
     }
     painter.setPen(colors.textStrong);

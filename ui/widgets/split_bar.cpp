@@ -94,7 +94,8 @@ void SplitBar::paintEvent(QPaintEvent*) {
   int x = 0;
   const int top = kBarHeight + spacing::kSmall;
   for (const BarPart& part : parts_) {
-    const QRectF swatch(x + 0.5, top + (metrics.height() - kSwatch) / 2 + 0.5, kSwatch, kSwatch);
+    const int swatchTop = top + (metrics.height() - kSwatch) / 2;
+    const QRectF swatch(x + 0.5, swatchTop + 0.5, kSwatch, kSwatch);
     fillPart(painter, swatch, colors.*part.color, part.fill);
     painter.setPen(QPen(colors.outline, 1));
     painter.drawRect(swatch);

@@ -106,7 +106,7 @@ inline void addRest(Sums& sums, const float* a, const float* b, std::int64_t res
 /// Lanes added pairwise until four are left: lane i and i + 8, then i and i + 4.
 inline void fold(Quarter& quarter, const Sums& sums) {
   const Half half = sums.low + sums.high;
-  std::array<Quarter, 2> quarters;
+  std::array<Quarter, 2> quarters{};
   std::memcpy(quarters.data(), &half, sizeof half);
   quarter = quarters[0] + quarters[1];
 }
