@@ -31,6 +31,7 @@ Result<void> Drafter::draft(const Step& step,
     }
     const std::int64_t added = addCarried(step, chunk);
     if (added == 0) {
+      forgetRows();
       return Error{ErrorCode::InvalidArgument,
                    fmt::format("drafts were asked for after {} tokens, and slot {} does not know "
                                "the last of them",
@@ -179,11 +180,15 @@ Result<void> Drafter::run(const Step& step) {
   if (done) {
     done = module_.forward(own, h_, z_, embedded);
   }
+  forgetRows();
+  return done;
+}
+
+void Drafter::forgetRows() {
   tokens_.clear();
   positions_.clear();
   ranges_.clear();
   sources_.clear();
-  return done;
 }
 
 }  // namespace tandem::model

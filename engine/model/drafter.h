@@ -59,6 +59,7 @@ class Drafter {
 
   /// Runs the module over the added rows and forgets them; leaves h_ and its streams z_.
   Result<void> run(const Step& step);
+  void forgetRows();
 
   MtpModule& module_;
   Vocabulary& vocabulary_;

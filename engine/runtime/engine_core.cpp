@@ -39,31 +39,6 @@ api::RequestOutput progressOf(const Sequence& sequence) {
   return output;
 }
 
-api::MemoryGuardState guardState(MemoryGuard::State state) {
-  switch (state) {
-    case MemoryGuard::State::Normal:
-      return api::MemoryGuardState::Normal;
-    case MemoryGuard::State::Holding:
-      return api::MemoryGuardState::Holding;
-    case MemoryGuard::State::Shrinking:
-      return api::MemoryGuardState::Shrinking;
-    case MemoryGuard::State::Ending:
-      return api::MemoryGuardState::Ending;
-  }
-  return api::MemoryGuardState::Normal;
-}
-
-api::DraftStats checkedDrafts(std::span<const TokenId> guesses, std::span<const TokenId> drawn) {
-  api::DraftStats stats;
-  bool accepted = true;
-  for (std::size_t i = 0; i < std::min(guesses.size(), api::kDraftPositions); ++i) {
-    accepted = accepted && i < drawn.size() && drawn[i] == guesses[i];
-    stats.proposed[i] = 1;
-    stats.accepted[i] = accepted ? 1 : 0;
-  }
-  return stats;
-}
-
 const char* finishName(api::FinishReason reason) {
   switch (reason) {
     case api::FinishReason::Stop:
@@ -341,12 +316,9 @@ void EngineCore::measureMemory() {
 }
 
 void EngineCore::guardMemory() {
-  if (!options_.memoryGuard.enabled) {
-    return;
-  }
   const MemoryGuard::Decision decision =
       guard_.assess(memory_.figures(), std::chrono::steady_clock::now());
-  const api::MemoryGuardStatus status{guardState(decision.state), decision.sentence};
+  const api::MemoryGuardStatus status{decision.state, decision.sentence};
   bool changed = false;
   {
     const MutexLock lock(mutex_);

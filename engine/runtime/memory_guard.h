@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/api/engine_config.h"
+#include "engine/api/memory_guard.h"
 #include "engine/base/clock.h"
 #include "engine/base/result.h"
 #include "engine/runtime/memory_board.h"
@@ -36,7 +37,7 @@ namespace tandem::runtime {
 /// Thread   one at a time
 class MemoryGuard {
  public:
-  enum class State { Normal, Holding, Shrinking, Ending };
+  using State = api::MemoryGuardState;
 
   /// What is to be done now. The sentence has the newest figures, so it changes with each call: log
   /// it when the state changes.

@@ -48,4 +48,15 @@ DrawnTokens drawTokens(Sampler& sampler,
   return drawn;
 }
 
+api::DraftStats checkedDrafts(std::span<const TokenId> guesses, std::span<const TokenId> drawn) {
+  api::DraftStats stats;
+  bool accepted = true;
+  for (std::size_t i = 0; i < std::min(guesses.size(), api::kDraftPositions); ++i) {
+    accepted = accepted && i < drawn.size() && drawn[i] == guesses[i];
+    stats.proposed[i] = 1;
+    stats.accepted[i] = accepted ? 1 : 0;
+  }
+  return stats;
+}
+
 }  // namespace tandem::runtime

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/api/draft_stats.h"
 #include "engine/api/request_output.h"
 #include "engine/base/result.h"
 #include "engine/base/token_id.h"
@@ -35,5 +36,9 @@ DrawnTokens drawTokens(Sampler& sampler,
                        Sequence& sequence,
                        std::span<const float> logits,
                        std::span<const TokenId> guesses);
+
+/// Which of the guesses were accepted, given what was drawn with them.
+[[nodiscard]] api::DraftStats checkedDrafts(std::span<const TokenId> guesses,
+                                            std::span<const TokenId> drawn);
 
 }  // namespace tandem::runtime

@@ -64,10 +64,6 @@ void unpackMxfp4(const std::uint8_t* bytes, float scale, float* out) {
   }
 }
 
-}  // namespace
-
-namespace {
-
 /// Half of the lanes: what a register holds where the processor has wide ones.
 constexpr int kHalf = kLanes / 2;
 using Half = float __attribute__((vector_size(kHalf * sizeof(float))));

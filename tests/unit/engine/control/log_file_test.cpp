@@ -2,7 +2,6 @@
 // The log on disk: whole lines, two files at most, and an engine that never waits for it.
 #include "engine/control/log_file.h"
 
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <string>
@@ -14,6 +13,7 @@
 
 #include "engine/control/log_file_writer.h"
 #include "engine/protocol/log_record_json.h"
+#include "tests/support/file_limit.h"
 
 using namespace tandem;
 using namespace tandem::control;
@@ -45,22 +45,6 @@ std::vector<LogRecord> recordsOf(const std::string& path) {
   }
   return records;
 }
-
-/// No file of this process grows beyond `bytes` until the end of the scope.
-class FileLimit {
- public:
-  explicit FileLimit(rlim_t bytes) {
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limit{bytes, before_.rlim_max};
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileLimit() { ::setrlimit(RLIMIT_FSIZE, &before_); }
-  FileLimit(const FileLimit&) = delete;
-  FileLimit& operator=(const FileLimit&) = delete;
-
- private:
-  rlimit before_{};
-};
 
 /// Waits until the logger has a record with `text`; the writer's thread makes it.
 class AwaitRecord final : public LogSink {
@@ -189,7 +173,7 @@ class LogFileTest final : public QObject {
       const auto writer = LogFileWriter::create(LogFile(path_), logger);
       QVERIFY(writer.ok());
       {
-        const FileLimit limit(1000);
+        const test::FileLimit limit(1000);
         for (int i = 0; i < 20; ++i) {
           logger.info("test", "{}", text);
         }

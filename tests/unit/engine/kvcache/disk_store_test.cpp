@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The disk tier: what is kept, in which order it goes, and that damage and full disks do no harm.
+// The folder of kept records: what comes back of it after restarts, damage and full disks.
 #include "engine/kvcache/disk_store.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>  // NOLINT(modernize-deprecated-headers): <csignal> promises no POSIX names
 #include <sys/mount.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -29,52 +26,16 @@
 #include <QtEndian>
 
 #include "engine/kvcache/disk_record.h"
-#include "engine/kvcache/disk_store_thread.h"
+#include "tests/unit/engine/kvcache/disk_records.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 using namespace tandem;
 using namespace tandem::kvcache;
-using namespace std::chrono_literals;
+using namespace tandem::test;
 
 namespace {
-
-constexpr std::uint64_t kRoom = 1 << 20;
-constexpr int kPatienceMs = 30000;
-
-using Bytes = std::vector<std::byte>;
-
-CacheKey key(int number) {
-  CacheKey result;
-  for (std::size_t i = 0; i < result.bytes.size(); ++i) {
-    result.bytes[i] = static_cast<std::uint8_t>(0x10 + i);
-  }
-  result.bytes[0] = static_cast<std::uint8_t>(number);
-  result.bytes[15] = 0xff;
-  return result;
-}
-
-RecordId block(int number) {
-  return {RecordKind::Block, key(number)};
-}
-
-/// `size` bytes that no other number gives.
-Bytes payload(int number, std::size_t size) {
-  Bytes bytes(size);
-  for (std::size_t i = 0; i < size; ++i) {
-    bytes[i] = static_cast<std::byte>((i * 7 + static_cast<std::size_t>(number) * 31) & 0xff);
-  }
-  return bytes;
-}
-
-StoreIdentity identity() {
-  StoreIdentity result;
-  for (std::size_t i = 0; i < result.modelHash.size(); ++i) {
-    result.modelHash[i] = static_cast<std::uint8_t>(200 + i);
-  }
-  return result;
-}
 
 unsigned modeOf(const QString& path) {
   struct stat info {};
@@ -86,27 +47,11 @@ QByteArray contentOf(const QString& path) {
   return file.open(QIODevice::ReadOnly) ? file.readAll() : QByteArray();
 }
 
-void writeFile(const QString& path, const QByteArray& content) {
-  QFile::remove(path);  // ext4 waits for the disk when a file is overwritten
-  QFile file(path);
-  if (!file.open(QIODevice::WriteOnly) || file.write(content) != content.size()) {
-    qFatal("could not write %s", qPrintable(path));
-  }
-}
-
 void touch(const QString& path, std::time_t seconds) {
   const std::array<timespec, 2> times{timespec{seconds, 0}, timespec{seconds, 0}};
   if (::utimensat(AT_FDCWD, QFile::encodeName(path).constData(), times.data(), 0) != 0) {
     qFatal("could not touch %s", qPrintable(path));
   }
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  if (text.find(part) != std::string::npos) {
-    return true;
-  }
-  qWarning("\"%s\" is not in \"%s\"", part.c_str(), text.c_str());
-  return false;
 }
 
 /// A disk of `kibibytes` in memory; not there where this process may not mount.
@@ -149,61 +94,6 @@ class SmallDisk {
   QByteArray path_;
   bool mounted_ = false;
   const char* reason_ = "";
-};
-
-/// No file of this process grows beyond `bytes` until the end of the scope.
-class FileLimit {
- public:
-  explicit FileLimit(rlim_t bytes) {
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limit{bytes, before_.rlim_max};
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileLimit() { ::setrlimit(RLIMIT_FSIZE, &before_); }
-  FileLimit(const FileLimit&) = delete;
-  FileLimit& operator=(const FileLimit&) = delete;
-
- private:
-  rlimit before_{};
-};
-
-/// Whoever logs waits here until the gate is opened.
-class Gate {
- public:
-  class Sink final : public LogSink {
-   public:
-    explicit Sink(Gate& gate)
-        : gate_(gate) {}
-    void write(const LogRecord&) override {
-      MutexLock lock(gate_.mutex_);
-      gate_.reached_ = true;
-      gate_.changed_.notify_all();
-      while (!gate_.open_) {
-        gate_.changed_.wait(lock);
-      }
-    }
-
-   private:
-    Gate& gate_;
-  };
-
-  void open() {
-    const MutexLock lock(mutex_);
-    open_ = true;
-    changed_.notify_all();
-  }
-  void waitUntilReached() {
-    MutexLock lock(mutex_);
-    while (!reached_) {
-      changed_.wait(lock);
-    }
-  }
-
- private:
-  Mutex mutex_;
-  Condition changed_;
-  bool open_ TANDEM_GUARDED_BY(mutex_) = false;
-  bool reached_ TANDEM_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace
@@ -257,22 +147,6 @@ class DiskStoreTest final : public QObject {
     }
     logger_ = std::make_unique<Logger>(0);
     return texts;
-  }
-  std::unique_ptr<DiskStoreThread> start(std::uint64_t maxPendingBytes,
-                                         std::uint64_t limit = kRoom) {
-    Result<DiskStore> store = open(limit);
-    return *DiskStoreThread::start(*std::move(store), maxPendingBytes, *logger_);
-  }
-  /// The next `count` outcomes, waited for as the engine does.
-  static std::vector<DiskOutcome> outcomes(DiskStoreThread& thread, std::size_t count) {
-    std::vector<DiskOutcome> all;
-    pollfd entry{thread.readyFd(), POLLIN, 0};
-    while (all.size() < count && ::poll(&entry, 1, kPatienceMs) == 1) {
-      for (DiskOutcome& outcome : thread.take()) {
-        all.push_back(std::move(outcome));
-      }
-    }
-    return all;
   }
 
  private slots:
@@ -574,24 +448,26 @@ class DiskStoreTest final : public QObject {
       if (child == 0) {
         Result<DiskStore> store = open();
         for (int number = 0; store.ok(); ++number) {
+          if (::write(started[1], "x", 1) != 1) {
+            break;
+          }
           (void)write(*store, number % 200, 20000);
           if (number % 200 == 199) {
             for (int i = 0; i < 200; ++i) {
               (void)store->remove(RecordKind::Block, key(i));
             }
           }
-          if (number == 5 && ::write(started[1], "x", 1) != 1) {
-            break;
-          }
         }
         ::_exit(1);
       }
-      char byte = 0;
       ::close(started[1]);
-      QCOMPARE(::read(started[0], &byte, 1), ssize_t{1});
-      ::close(started[0]);
-      ::usleep(static_cast<useconds_t>(1000 * round + 300));  // where it is hit is left to chance
+      // It says when a write begins; where in it the child is hit is left to chance.
+      for (int begun = 0; begun < 5 + 3 * round; ++begun) {
+        char byte = 0;
+        QCOMPARE(::read(started[0], &byte, 1), ssize_t{1});
+      }
       ::kill(child, SIGKILL);
+      ::close(started[0]);
       int status = 0;
       QCOMPARE(::waitpid(child, &status, 0), child);
       QVERIFY(WIFSIGNALED(status));
@@ -868,126 +744,6 @@ class DiskStoreTest final : public QObject {
     QVERIFY(holds(*store, 1));
     Bytes bytes(100);
     QVERIFY(store->read(RecordKind::Block, key(9), bytes).error().code == ErrorCode::NotFound);
-  }
-
-  // The thread -----------------------------------------------------------------------------------
-
-  void jobsAreDoneInOrderAndAReadFindsTheWriteBeforeIt() {
-    const auto thread = start(kRoom);
-    const auto first = thread->write(RecordKind::Block, key(1), payload(1, 100));
-    const std::uint64_t second = thread->read(RecordKind::Block, key(1));
-    const std::uint64_t third = thread->remove(RecordKind::Block, key(1));
-    const std::uint64_t fourth = thread->read(RecordKind::Block, key(1));
-    const std::vector<DiskOutcome> all = outcomes(*thread, 4);
-    QCOMPARE(all.size(), std::size_t{4});
-    QVERIFY(first == all[0].ticket);
-    QVERIFY(all[0].operation == DiskOperation::Write && all[0].result.ok());
-    QCOMPARE(all[1].ticket, second);
-    QVERIFY(all[1].operation == DiskOperation::Read && all[1].result.ok());
-    QVERIFY(all[1].id == block(1));
-    QVERIFY(all[1].payload == payload(1, 100));
-    QCOMPARE(all[2].ticket, third);
-    QVERIFY(all[2].operation == DiskOperation::Remove && all[2].result.ok());
-    QCOMPARE(all[3].ticket, fourth);
-    QVERIFY(!all[3].result.ok());
-    QVERIFY(all[3].result.error().code == ErrorCode::NotFound);
-    QVERIFY(all[3].payload.empty());
-    QVERIFY(thread->take().empty());
-    pollfd entry{thread->readyFd(), POLLIN, 0};
-    QCOMPARE(::poll(&entry, 1, 0), 0);
-  }
-
-  void itKnowsWhatIsOnTheDiskAndWhatWasEvicted() {
-    const std::uint64_t one = 100 + kRecordExtraBytes;
-    QVERIFY(writeOnce(1).ok());
-    const auto thread = start(kRoom, 2 * one);
-    QVERIFY(thread->contains(RecordKind::Block, key(1)));
-    QCOMPARE(thread->counters().usage.records, 1U);
-    thread->write(RecordKind::Block, key(2), payload(2, 100));
-    thread->write(RecordKind::Block, key(3), payload(3, 100));
-    QVERIFY(thread->waitUntilIdle(std::chrono::milliseconds(kPatienceMs)));
-    QVERIFY(!thread->contains(RecordKind::Block, key(1)));
-    QVERIFY(thread->contains(RecordKind::Block, key(2)));
-    QVERIFY(thread->contains(RecordKind::Block, key(3)));
-    QVERIFY(!thread->contains(RecordKind::Snapshot, key(3)));
-    const DiskCounters counters = thread->counters();
-    QCOMPARE(counters.usage.records, 2U);
-    QCOMPARE(counters.usage.evicted, 1U);
-    QCOMPARE(counters.pendingBytes, 0U);
-  }
-
-  void aDiskThatHangsCostsWritesButNoTime() {
-    // Reading a damaged record logs, and the log hangs.
-    QVERIFY(writeOnce(1).ok());
-    Gate gate;
-    logger_->addSink(std::make_unique<Gate::Sink>(gate));
-    const auto thread = start(250);
-    writeFile(pathOf(block(1)), "broken");
-    thread->read(RecordKind::Block, key(1));
-    gate.waitUntilReached();
-    QVERIFY(thread->write(RecordKind::Block, key(2), payload(2, 100)).has_value());
-    QVERIFY(thread->write(RecordKind::Block, key(3), payload(3, 150)).has_value());
-    QVERIFY(!thread->write(RecordKind::Block, key(4), payload(4, 1)).has_value());
-    QVERIFY(!thread->write(RecordKind::Block, key(5), payload(5, 251)).has_value());
-    thread->read(RecordKind::Block, key(3));
-    QCOMPARE(thread->counters().pendingBytes, 250U);
-    QCOMPARE(thread->counters().droppedWrites, 2U);
-    QVERIFY(!thread->contains(RecordKind::Block, key(2)));
-    QVERIFY(thread->take().empty());
-    QVERIFY(!thread->waitUntilIdle(20ms));
-    gate.open();
-    const std::vector<DiskOutcome> all = outcomes(*thread, 4);
-    QCOMPARE(all.size(), std::size_t{4});
-    QVERIFY(all[0].result.error().code == ErrorCode::DataCorrupt);
-    QVERIFY(all[1].result.ok() && all[2].result.ok());
-    QVERIFY(all[3].payload == payload(3, 150));
-    QVERIFY(thread->waitUntilIdle(std::chrono::milliseconds(kPatienceMs)));
-    QCOMPARE(thread->counters().pendingBytes, 0U);
-    QVERIFY(thread->write(RecordKind::Block, key(4), payload(4, 250)).has_value());
-    QCOMPARE(thread->counters().droppedWrites, 2U);
-  }
-
-  void aDiskThatFailsIsReportedOnceAndAgainWhenItWorks() {
-    const auto thread = start(2 * kRoom);
-    {
-      const FileLimit limit(80);
-      for (const int number : {1, 2, 3}) {
-        thread->write(RecordKind::Block, key(number), payload(number, 100));
-      }
-      QVERIFY(thread->waitUntilIdle(std::chrono::milliseconds(kPatienceMs)));
-    }
-    for (const DiskOutcome& outcome : outcomes(*thread, 3)) {
-      QVERIFY(!outcome.result.ok());
-      QVERIFY(outcome.result.error().code == ErrorCode::Unavailable);
-    }
-    QVERIFY(files().isEmpty());
-    QVERIFY(!thread->contains(RecordKind::Block, key(1)));
-    thread->write(RecordKind::Block, key(4), payload(4, 100));
-    thread->write(RecordKind::Block, key(5), payload(5, kRoom));  // never: larger than the limit
-    QVERIFY(thread->waitUntilIdle(std::chrono::milliseconds(kPatienceMs)));
-    QVERIFY(thread->contains(RecordKind::Block, key(4)));
-    QCOMPARE(thread->counters().failedWrites, 4U);
-    const std::vector<LogRecord> lines = logger_->recordsAfter(0);
-    QCOMPARE(lines.size(), std::size_t{2});
-    QVERIFY(contains(lines[0].text, "File too large"));
-    QVERIFY(contains(lines[0].text, "nothing is kept on the disk until that works again"));
-    QVERIFY(contains(lines[1].text, "goes on; 3 records were not kept"));
-  }
-
-  void whatWaitsAtTheEndIsDroppedAndTheFolderIsFree() {
-    {
-      const auto thread = start(kRoom);
-      for (int number = 0; number < 50; ++number) {
-        thread->write(RecordKind::Block, key(number), payload(number, 1000));
-      }
-    }
-    Result<DiskStore> store = open();
-    QVERIFY(store.ok());
-    QCOMPARE(store->usage().damaged, 0U);
-    QCOMPARE(files().size(), qsizetype(store->usage().records));
-    for (const int number : order(*store)) {
-      QVERIFY(holds(*store, number, 1000));
-    }
   }
 };
 

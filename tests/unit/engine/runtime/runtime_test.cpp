@@ -898,6 +898,8 @@ class RelayTest : public QObject {
     const Result<void> done = worker.run();
     QVERIFY(!done.ok());
     QCOMPARE(done.error().code, ErrorCode::Internal);
+    QVERIFY2(done.error().message.find("expected step 1 in epoch") != std::string::npos,
+             done.error().message.c_str());
   }
 };
 
