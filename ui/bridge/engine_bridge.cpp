@@ -49,9 +49,9 @@ void EngineBridge::showReport(const app::EngineReport& report) {
   const app::EngineReport before = std::exchange(report_, report);
   const bool started = views_.panel.engine().starting();
   showEngine();
-  if (started && views_.panel.engine().ready()) {
-    keepStart();
-  }
+  // A quick engine is Ready when it is first heard of; the events of its start follow.
+  unkept_ = (unkept_ || (started && !report_.found)) && views_.panel.engine().ready();
+  keepStart();
   showStart();
   showChat();
   sayNews(before);
@@ -67,6 +67,7 @@ void EngineBridge::takeStartEvents(const std::vector<api::PhaseEvent>& events, b
   events_.insert(events_.end(),
                  events.begin() + static_cast<std::ptrdiff_t>(events_.size()),
                  events.end());
+  keepStart();
   if (restarted) {
     showStart();
   } else if (!frame_.isActive()) {
@@ -117,9 +118,10 @@ void EngineBridge::chooseUsual() {
 
 void EngineBridge::keepStart() {
   const std::optional<app::StartRun> run = app::startRunOf(events_);
-  if (history_ == nullptr || !run || report_.found) {
+  if (history_ == nullptr || !unkept_ || !run) {
     return;
   }
+  unkept_ = false;
   const app::StartKind kind{QString::fromStdString(report_.info.modelName),
                             report_.info.ranks,
                             QString::fromStdString(report_.info.backend)};

@@ -56,6 +56,7 @@ class EngineBridge : public QObject {
   void showEngine();
   void showStart();
   void chooseUsual();
+  /// Adds the start that was seen to its end to the history, once its events are there.
   void keepStart();
   void showChat();
   void sayNews(const app::EngineReport& before);
@@ -67,6 +68,7 @@ class EngineBridge : public QObject {
   std::optional<api::EngineStats> stats_;
   std::vector<api::PhaseEvent> events_;
   app::UsualStart usual_;
+  bool unkept_ = false;  // a start was seen to its end and is not in the history yet
   std::int64_t announcedPid_ = 0;
   QTimer frame_;  // to the next picture of the start
 };

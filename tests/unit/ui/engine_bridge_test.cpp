@@ -349,12 +349,29 @@ void EngineBridgeTest::aStartIsComparedWithEarlierOnesAndKept() {
   QCOMPARE(b.engine.sentence(), QStringLiteral("Ready in 3.0 s (1.0 s slower than usual)."));
   QCOMPARE(history.usual({}).count, 2);
 
+  // An engine so quick that it is Ready before its events arrive.
+  bridge.showReport(reportOf(EngineLink::Absent));
+  bridge.showReport(reportOf(EngineLink::Spawning));
+  std::vector<api::PhaseEvent> late = {
+      phaseEvent(400, api::Phase::Spawn, 0, api::PhaseEventKind::Begin),
+      phaseEvent(300, api::Phase::Spawn, 0, api::PhaseEventKind::End)};
+  bridge.takeStartEvents(late, true);
+  bridge.showReport(readyReport());
+  late.push_back(phaseEvent(300, api::Phase::Api, 0, api::PhaseEventKind::Begin));
+  bridge.takeStartEvents(late, false);
+  QCOMPARE(history.usual({}).count, 2);
+  late.push_back(phaseEvent(0, api::Phase::Api, 0, api::PhaseEventKind::End));
+  bridge.takeStartEvents(late, false);
+  QCOMPARE(history.usual({}).count, 3);
+  bridge.showReport(readyReport());
+  QCOMPARE(history.usual({}).count, 3);
+
   // An engine that was found has been started, and counted, by somebody else.
   EngineReport found = readyReport();
   found.found = true;
   bridge.showReport(reportOf(EngineLink::Absent));
   bridge.showReport(found);
-  QCOMPARE(history.usual({}).count, 2);
+  QCOMPARE(history.usual({}).count, 3);
 }
 
 void EngineBridgeTest::wordsBecomeSentences_data() {
