@@ -57,9 +57,12 @@ struct EngineConfig {
   double kvGib = 0;                 // of the caches of one rank; 0: by memoryUtilization
   double memoryUtilization = 0.82;  // of what a node has available once the weights are loaded
   bool prefixCache = true;          // keep what was computed for the next prompt that begins so
-  bool speculative = true;          // draft with the MTP module, if the model has one
-  bool alwaysDraft = false;         // also where that is slower: to measure with
-  int maxDrafts = 2;                // tokens drafted in a step, 1 to 3
+  std::filesystem::path
+      cacheFolder;           // its rank-N is where this rank keeps prefixes; empty: nowhere
+  double cacheDiskGib = 64;  // that folder's limit
+  bool speculative = true;   // draft with the MTP module, if the model has one
+  bool alwaysDraft = false;  // also where that is slower: to measure with
+  int maxDrafts = 2;         // tokens drafted in a step, 1 to 3
   bool defaultThinking = false;
   MemoryGuardConfig memoryGuard;
   HttpConfig http;

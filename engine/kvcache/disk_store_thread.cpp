@@ -12,21 +12,27 @@ namespace tandem::kvcache {
 
 Result<std::unique_ptr<DiskStoreThread>> DiskStoreThread::start(DiskStore store,
                                                                 std::uint64_t maxPendingBytes,
-                                                                Logger& logger) {
+                                                                Logger& logger,
+                                                                std::function<void()> onOutcome) {
   Result<EventFd> ready = EventFd::create();
   if (!ready) {
     return ready.error();
   }
-  return std::unique_ptr<DiskStoreThread>(
-      new DiskStoreThread(std::move(store), maxPendingBytes, logger, *std::move(ready)));
+  return std::unique_ptr<DiskStoreThread>(new DiskStoreThread(std::move(store),
+                                                              maxPendingBytes,
+                                                              logger,
+                                                              std::move(onOutcome),
+                                                              *std::move(ready)));
 }
 
 DiskStoreThread::DiskStoreThread(DiskStore store,
                                  std::uint64_t maxPendingBytes,
                                  Logger& logger,
+                                 std::function<void()> onOutcome,
                                  EventFd ready)
     : maxPendingBytes_(maxPendingBytes),
       logger_(logger),
+      onOutcome_(std::move(onOutcome)),
       ready_(std::move(ready)),
       store_(std::move(store)) {
   const std::vector<RecordId> records = store_.records();
@@ -145,6 +151,9 @@ void DiskStoreThread::run() {
       }
       done_.push_back(std::move(outcome));
       ready_.raise();
+    }
+    if (onOutcome_) {
+      onOutcome_();
     }
     changed_.notify_all();
   }

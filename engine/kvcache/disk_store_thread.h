@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -47,10 +48,13 @@ class DiskStoreThread {
   /// maxPendingBytes   what waiting writes may hold in memory; a write beyond it is dropped, and so
   ///                   is one that is larger than all of it
   ///
+  /// onOutcome         called on the thread of the disk whenever take() has something new, if given
+  ///
   /// `logger` must outlive it. Fails with Unavailable without file descriptors.
   static Result<std::unique_ptr<DiskStoreThread>> start(DiskStore store,
                                                         std::uint64_t maxPendingBytes,
-                                                        Logger& logger);
+                                                        Logger& logger,
+                                                        std::function<void()> onOutcome = {});
 
   /// Finishes the job at hand and drops those behind it.
   ~DiskStoreThread();
@@ -88,7 +92,11 @@ class DiskStoreThread {
     std::vector<std::byte> payload;  // of a write
   };
 
-  DiskStoreThread(DiskStore store, std::uint64_t maxPendingBytes, Logger& logger, EventFd ready);
+  DiskStoreThread(DiskStore store,
+                  std::uint64_t maxPendingBytes,
+                  Logger& logger,
+                  std::function<void()> onOutcome,
+                  EventFd ready);
 
   std::uint64_t enqueue(DiskOperation operation, const RecordId& id, std::vector<std::byte> payload)
       TANDEM_REQUIRES(mutex_);
@@ -101,6 +109,7 @@ class DiskStoreThread {
 
   const std::uint64_t maxPendingBytes_;
   Logger& logger_;
+  const std::function<void()> onOutcome_;
   const EventFd ready_;
 
   DiskStore store_;                 // the thread

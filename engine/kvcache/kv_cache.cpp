@@ -140,15 +140,23 @@ std::span<std::byte> KvCache::snapshotBytes(SnapshotId snapshot) const {
 // Operations
 // ------------------------------------------------------------------------------------------------
 
-Result<void> KvCache::apply(const CacheOperations& operations) {
-  if (Result<void> possible = check(operations); !possible) {
+Result<void> KvCache::apply(const CacheOperations& operations, DiskReplica* disk) {
+  if (Result<void> possible = check(operations, disk); !possible) {
     return possible;
   }
   for (const SnapshotSave& order : operations.saves) {
     save(order);
   }
+  if (disk != nullptr) {
+    for (const DiskPiece& piece : operations.stores) {
+      disk->store(piece.record, bytesOf(piece));
+    }
+  }
   for (const BlockId block : operations.discards) {
     discard(block);
+  }
+  for (const DiskPiece& piece : operations.fills) {
+    disk->fill(piece.record, bytesOf(piece));
   }
   for (const BlockCopy& order : operations.copies) {
     std::ranges::copy(blockBytes(order.from), blockBytes(order.to).begin());
@@ -159,7 +167,17 @@ Result<void> KvCache::apply(const CacheOperations& operations) {
   return {};
 }
 
-Result<void> KvCache::check(const CacheOperations& operations) const {
+bool KvCache::has(const DiskPiece& piece) const {
+  const std::int32_t count =
+      piece.record.kind == RecordKind::Block ? capacity_.blocks : capacity_.snapshots;
+  return piece.id >= 0 && piece.id < count;
+}
+
+std::span<std::byte> KvCache::bytesOf(const DiskPiece& piece) const {
+  return piece.record.kind == RecordKind::Block ? blockBytes(piece.id) : snapshotBytes(piece.id);
+}
+
+Result<void> KvCache::check(const CacheOperations& operations, const DiskReplica* disk) const {
   const auto within = [](std::int32_t id, std::int32_t count) { return id >= 0 && id < count; };
   const auto wrong = [](const std::string& what) {
     return Error{ErrorCode::Internal,
@@ -183,6 +201,18 @@ Result<void> KvCache::check(const CacheOperations& operations) const {
                                save.position,
                                carried.position + 1,
                                end));
+    }
+  }
+  for (const DiskPiece& piece : operations.stores) {
+    if (!has(piece)) {
+      return wrong(fmt::format("cannot store number {} as {}", piece.id, recordName(piece.record)));
+    }
+  }
+  for (const DiskPiece& piece : operations.fills) {
+    if (!has(piece) || disk == nullptr || !disk->fetched(piece.record)) {
+      return wrong(fmt::format("cannot fill number {} with {}, which this rank has not fetched",
+                               piece.id,
+                               recordName(piece.record)));
     }
   }
   for (const BlockId block : operations.discards) {

@@ -16,6 +16,7 @@
 #include "engine/kvcache/cache_ids.h"
 #include "engine/kvcache/cache_layout.h"
 #include "engine/kvcache/cache_operations.h"
+#include "engine/kvcache/disk_replica.h"
 
 namespace tandem::kvcache {
 
@@ -58,8 +59,10 @@ class KvCache {
 
   /// Carries out the operations of a plan in their order.
   /// Fails with Internal, before anything was changed, when a number is out of range or a snapshot
-  /// is asked of a position whose rows are gone.
-  Result<void> apply(const CacheOperations& operations);
+  /// is asked of a position whose rows are gone, or a fill of what was not fetched.
+  ///
+  /// disk   where stores go and fills come from; null: nothing is stored, and a fill fails
+  Result<void> apply(const CacheOperations& operations, DiskReplica* disk = nullptr);
 
   /// The bytes of a block or a snapshot, to keep them elsewhere and bring them back.
   [[nodiscard]] std::span<std::byte> blockBytes(BlockId block) const;
@@ -73,7 +76,10 @@ class KvCache {
 
   KvCache(const CacheShape& shape, const CacheCapacity& capacity);
 
-  [[nodiscard]] Result<void> check(const CacheOperations& operations) const;
+  [[nodiscard]] Result<void> check(const CacheOperations& operations,
+                                   const DiskReplica* disk) const;
+  [[nodiscard]] bool has(const DiskPiece& piece) const;
+  [[nodiscard]] std::span<std::byte> bytesOf(const DiskPiece& piece) const;
   [[nodiscard]] std::byte* slotMemory(SlotId slot) const;
   [[nodiscard]] kernels::Matrix<float> rawRing(SlotId slot,
                                                const CompressorPlace& place,

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "engine/kvcache/snapshot_positions.h"
+#include "engine/kvcache/token_hash.h"
 
 namespace tandem::kvcache {
 
@@ -19,6 +20,11 @@ std::int32_t blocksFor(std::int64_t tokens) {
 /// The nodes of a path whose blocks a sequence shares that resumes at the path's end: the second of
 /// each block, which holds both halves.
 constexpr std::size_t kNodesPerBlock = kBlockTokens / kSnapshotAlignment;
+
+/// The last of `nodes` nodes whose entries lie in their `block`-th block.
+std::size_t lastNodeOf(std::size_t block, std::size_t nodes) {
+  return std::min(block * kNodesPerBlock + kNodesPerBlock, nodes) - 1;
+}
 
 }  // namespace
 
@@ -143,6 +149,76 @@ std::int64_t KvCacheManager::match(std::span<const TokenId> tokens) const {
     return node.snapshot.has_value();
   });
   return deepest == path.rend() ? 0 : deepest->position;
+}
+
+std::optional<PrefixRestore> KvCacheManager::beginRestore(std::span<const TokenId> prefix,
+                                                          std::int64_t reserveTokens) {
+  const std::vector<ChainHash> chains = chainsOf(prefix);
+  assert(!chains.empty());
+  if (!keepPrefixes_ || !pending_.fills.empty()) {
+    return std::nullopt;
+  }
+  PrefixRestore restore;
+  restore.position = static_cast<std::int64_t>(chains.size()) * kSnapshotAlignment;
+  const auto wanted = static_cast<std::size_t>(blocksFor(restore.position));
+  const std::vector<PrefixNode> path = prefixes_.find(prefix);
+  const auto giveBack = [&] {
+    for (const BlockId block : restore.blocks) {
+      blocks_.release(block);
+    }
+  };
+  // Held first, so that nothing that is evicted for the rest is of this path.
+  while (restore.blocks.size() < wanted &&
+         lastNodeOf(restore.blocks.size(), chains.size()) < path.size()) {
+    const BlockId block = path[lastNodeOf(restore.blocks.size(), chains.size())].block;
+    blocks_.share(block);
+    restore.blocks.push_back(block);
+  }
+  // A sequence that resumes in the middle of a block copies it.
+  const std::int32_t copied = restore.position % kBlockTokens == 0 ? 0 : 1;
+  const std::int32_t needed = blocksFor(std::max(reserveTokens, restore.position)) + copied -
+                              static_cast<std::int32_t>(restore.blocks.size());
+  if (needed > blocks_.free() + blocks_.onlyKept()) {
+    giveBack();
+    return std::nullopt;
+  }
+  const std::optional<SnapshotId> snapshot = takeSnapshot();
+  if (!snapshot) {
+    giveBack();
+    return std::nullopt;
+  }
+  restore.snapshot = *snapshot;
+  [[maybe_unused]] const bool enough =
+      makeFree(static_cast<std::int32_t>(wanted - restore.blocks.size()));
+  assert(enough);
+  for (std::size_t i = restore.blocks.size(); i < wanted; ++i) {
+    restore.blocks.push_back(*blocks_.take());
+    restore.pieces.push_back(
+        {{RecordKind::Block, keyOf(chains[lastNodeOf(i, chains.size())])}, restore.blocks.back()});
+  }
+  restore.pieces.push_back({{RecordKind::Snapshot, keyOf(chains.back())}, restore.snapshot});
+  return restore;
+}
+
+void KvCacheManager::finishRestore(const PrefixRestore& restore, std::span<const TokenId> prefix) {
+  assert(std::ssize(prefix) == restore.position && pending_.fills.empty());
+  const PrefixCache::Inserted inserted = prefixes_.insert(prefix, restore.blocks, restore.snapshot);
+  pending_.fills = restore.pieces;
+  if (inserted.unused) {
+    freeSnapshot(*inserted.unused);
+  }
+  // A block that somebody else computed meanwhile is free now. To fill it does no harm: whoever
+  // gets it writes to it afterwards.
+  for (const BlockId block : restore.blocks) {
+    blocks_.release(block);
+  }
+}
+
+void KvCacheManager::cancelRestore(const PrefixRestore& restore) {
+  for (const BlockId block : restore.blocks) {
+    blocks_.release(block);
+  }
+  freeSnapshot(restore.snapshot);
 }
 
 std::int32_t KvCacheManager::shrink(std::int32_t blocks) {
@@ -295,6 +371,30 @@ void KvCacheManager::giveNewest(SequenceKv& kv, std::span<const TokenId> tokens)
   if (inserted.unused) {
     freeSnapshot(*inserted.unused);
   }
+  if (storePrefixes_) {
+    orderStores(kv.kept);
+  }
+}
+
+void KvCacheManager::orderStores(PrefixNodeId node) {
+  const std::vector<PrefixNode> path = prefixes_.path(node);
+  const auto order = [this](RecordKind kind, const PrefixNode& last, std::int32_t id) {
+    const DiskPiece piece{{kind, keyOf(last.chain)}, id};
+    const auto same = [&](const DiskPiece& other) { return other.record == piece.record; };
+    // What came from the disk and is not filled in yet must not be read, and need not be.
+    if (std::ranges::none_of(pending_.fills, same)) {
+      pending_.stores.push_back(piece);
+    }
+  };
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    if (lastNodeOf(i / kNodesPerBlock, path.size()) == i ||
+        (path[i].snapshot && path[i].position % kBlockTokens != 0)) {
+      order(RecordKind::Block, path[i], path[i].block);
+    }
+    if (path[i].snapshot) {
+      order(RecordKind::Snapshot, path[i], *path[i].snapshot);
+    }
+  }
 }
 
 void KvCacheManager::dropNewest(SequenceKv& kv) {
@@ -317,6 +417,12 @@ void KvCacheManager::freeSnapshot(SnapshotId snapshot) {
   // A save not yet carried out would overwrite what its next owner saves.
   std::erase_if(pending_.saves,
                 [snapshot](const SnapshotSave& save) { return save.snapshot == snapshot; });
+  const auto ofSnapshot = [snapshot](const DiskPiece& piece) {
+    return piece.record.kind == RecordKind::Snapshot && piece.id == snapshot;
+  };
+  // A store would keep what that owner saves under this one's name, a fill would overwrite it.
+  std::erase_if(pending_.stores, ofSnapshot);
+  std::erase_if(pending_.fills, ofSnapshot);
   snapshots_.give(snapshot);
 }
 

@@ -35,6 +35,15 @@ struct SequenceKv {
   PrefixNodeId kept;
 };
 
+/// Room for a prefix that is on its way from the disk. Made by beginRestore(), and given back with
+/// finishRestore() or cancelRestore().
+struct PrefixRestore {
+  std::int64_t position = 0;    // tokens of the prefix
+  std::vector<BlockId> blocks;  // all of it, a reference on each; those in memory are shared
+  SnapshotId snapshot = -1;
+  std::vector<DiskPiece> pieces;  // what must be fetched, and what it is to fill
+};
+
 /// Blocks by who needs them; live + prefix + free is the total.
 struct KvUsage {
   std::int32_t blocks = 0;
@@ -106,6 +115,24 @@ class KvCacheManager {
   /// The tokens of `tokens` that admit() would find kept now, if there is room.
   [[nodiscard]] std::int64_t match(std::span<const TokenId> tokens) const;
 
+  /// From now on every prefix that is given to the cache is ordered to be stored as well: the
+  /// blocks and snapshots of its whole path, whether the disk has them or not.
+  void storePrefixes() { storePrefixes_ = true; }
+
+  /// Takes a snapshot and those blocks for `prefix` that are not in memory, evicting as admit().
+  /// Nothing, and nothing changed but what was evicted, when there is no room for them and for a
+  /// sequence that goes on from them, or before the last restore's fills are taken.
+  ///
+  /// prefix         whole nodes, at least one
+  /// reserveTokens  what the sequence will need, and whatever else must stay obtainable
+  [[nodiscard]] std::optional<PrefixRestore> beginRestore(std::span<const TokenId> prefix,
+                                                          std::int64_t reserveTokens);
+
+  /// Every rank has the pieces: orders that they are filled in, and keeps the prefix.
+  void finishRestore(const PrefixRestore& restore, std::span<const TokenId> prefix);
+
+  void cancelRestore(const PrefixRestore& restore);
+
   /// Gives back blocks of unpinned prefixes, oldest use first, until `blocks` came free or none is
   /// left, and orders the memory of all free blocks to go back to the host. Returns how many came
   /// free.
@@ -114,6 +141,7 @@ class KvCacheManager {
   /// What was decided since the last call. It must reach every rank's cache before anything that is
   /// decided later.
   [[nodiscard]] CacheOperations takeOperations();
+  [[nodiscard]] bool hasOperations() const { return !pending_.empty(); }
 
   [[nodiscard]] KvUsage usage() const;
   [[nodiscard]] std::int32_t freeSlots() const { return slots_.free(); }
@@ -147,6 +175,7 @@ class KvCacheManager {
   void keepPrompt(SequenceKv& kv, std::span<const TokenId> prefix);
   void giveNewest(SequenceKv& kv, std::span<const TokenId> tokens);
   void dropNewest(SequenceKv& kv);
+  void orderStores(PrefixNodeId node);
 
   [[nodiscard]] std::optional<SnapshotId> takeSnapshot();
   void freeSnapshot(SnapshotId snapshot);
@@ -156,6 +185,7 @@ class KvCacheManager {
   const CacheCapacity capacity_;
   const bool keepPrefixes_;
   const std::int64_t maxDrafts_;
+  bool storePrefixes_ = false;
   BlockPool blocks_;
   IdPool slots_;
   IdPool snapshots_;

@@ -123,6 +123,17 @@ std::optional<SnapshotId> PrefixCache::evictSnapshot() {
   return at(index).children > 0 ? takeSnapshot(index) : removeLeaf(index);
 }
 
+std::vector<PrefixNode> PrefixCache::path(PrefixNodeId node) const {
+  std::vector<PrefixNode> nodes;
+  if (exists(node)) {
+    for (std::int32_t index = node.index; index != kNone; index = at(index).parent) {
+      nodes.push_back(describe(index));
+    }
+    std::reverse(nodes.begin(), nodes.end());
+  }
+  return nodes;
+}
+
 std::optional<PrefixNode> PrefixCache::node(PrefixNodeId id) const {
   if (!exists(id)) {
     return std::nullopt;

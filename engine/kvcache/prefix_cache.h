@@ -94,6 +94,9 @@ class PrefixCache {
   /// Takes the least recently used snapshot away; with a leaf's the leaf goes as well.
   [[nodiscard]] std::optional<SnapshotId> evictSnapshot();
 
+  /// The nodes from the root to this one; none when it is gone.
+  [[nodiscard]] std::vector<PrefixNode> path(PrefixNodeId node) const;
+
   /// Nothing when the node is gone.
   [[nodiscard]] std::optional<PrefixNode> node(PrefixNodeId id) const;
   [[nodiscard]] std::size_t size() const { return byTokens_.size(); }

@@ -30,4 +30,30 @@ ChainHash extendChain(const ChainHash& parent, std::span<const TokenId> tokens) 
   return {hash.low64, hash.high64};
 }
 
+std::vector<ChainHash> chainsOf(std::span<const TokenId> tokens) {
+  constexpr auto kNodeTokens = static_cast<std::size_t>(kSnapshotAlignment);
+  std::vector<ChainHash> chains;
+  chains.reserve(tokens.size() / kNodeTokens);
+  ChainHash chain;
+  for (; tokens.size() >= kNodeTokens; tokens = tokens.subspan(kNodeTokens)) {
+    chain = extendChain(chain, tokens.first(kNodeTokens));
+    chains.push_back(chain);
+  }
+  return chains;
+}
+
+ChainHash hashText(std::string_view text) {
+  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
+  return {hash.low64, hash.high64};
+}
+
+CacheKey keyOf(const ChainHash& chain) {
+  CacheKey key;
+  for (std::size_t i = 0; i < sizeof chain.low; ++i) {
+    key.bytes[i] = static_cast<std::uint8_t>(chain.low >> (8 * i));
+    key.bytes[sizeof chain.low + i] = static_cast<std::uint8_t>(chain.high >> (8 * i));
+  }
+  return key;
+}
+
 }  // namespace tandem::kvcache

@@ -4,8 +4,11 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
+#include <vector>
 
 #include "engine/base/token_id.h"
+#include "engine/kvcache/cache_key.h"
 
 namespace tandem::kvcache {
 
@@ -26,5 +29,14 @@ struct ChainHash {
 /// XXH3-128 of the parent's hash (low, high) and the kSnapshotAlignment ids that follow it, as
 /// little-endian machines have them in memory.
 [[nodiscard]] ChainHash extendChain(const ChainHash& parent, std::span<const TokenId> tokens);
+
+/// Those of all whole nodes of `tokens`, from the first on.
+[[nodiscard]] std::vector<ChainHash> chainsOf(std::span<const TokenId> tokens);
+
+/// XXH3-128, for what else names a prefix.
+[[nodiscard]] ChainHash hashText(std::string_view text);
+
+/// As the disk names it: low, then high, little endian.
+[[nodiscard]] CacheKey keyOf(const ChainHash& chain);
 
 }  // namespace tandem::kvcache

@@ -116,6 +116,15 @@ void EngineCore::start(LockstepRunner& runner,
   // checkRequest() bounds the queue; those that are about to run are in it too.
   limits.maxQueued += limits.maxRunning;
   scheduler_ = std::make_unique<Scheduler>(limits, *kv_);
+  if (runner.disk() != nullptr && options_.keepPrefixes) {
+    disk_ = std::make_unique<DiskTier>(
+        runner,
+        *kv_,
+        logger_,
+        [this] { wake_.raise(); },
+        options_.disk);
+    scheduler_->setPrefixSource(disk_.get());
+  }
   {
     const MutexLock lock(mutex_);
     info_ = std::move(info);
@@ -359,9 +368,7 @@ void EngineCore::publishStats() {
 void EngineCore::run() {
   nameThisThread("engine");
   while (obeyInbox()) {
-    if (scheduler_->empty()) {
-      waitForWork();
-    } else if (const Result<void> done = runStep(); !done) {
+    if (const Result<void> done = scheduler_->empty() ? rest() : runStep(); !done) {
       fatal_ = done.error();
     }
   }
@@ -399,6 +406,12 @@ bool EngineCore::obeyInbox() {
   if (runner_->peer() != nullptr && !fatal_) {
     fatal_ = runner_->peer()->health()->failure();
   }
+  if (disk_ && !fatal_) {
+    if (const Result<void> proceeded = disk_->proceed(std::chrono::steady_clock::now());
+        !proceeded) {
+      fatal_ = proceeded.error();
+    }
+  }
   const bool drained =
       drainBy_ && (scheduler_->empty() || std::chrono::steady_clock::now() >= *drainBy_);
   return !fatal_ && !inbox.quit && !drained;
@@ -413,24 +426,51 @@ void EngineCore::shrinkPrefixes(std::uint64_t bytes) {
   logger_.warning("memory", "gave back {} of {} cache blocks asked for", given, wanted);
   if (scheduler_->running() == 0) {
     // No step is near that would carry the order.
-    if (const Result<StepOutcome> told = runner_->step(kv_->takeOperations(), {}); !told) {
+    if (const Result<StepOutcome> told = runner_->step(takeOperations(), {}); !told) {
       fatal_ = told.error();
     }
   }
 }
 
+kvcache::CacheOperations EngineCore::takeOperations() {
+  kvcache::CacheOperations operations = kv_->takeOperations();
+  if (disk_) {
+    disk_->select(operations);
+  }
+  return operations;
+}
+
+Result<void> EngineCore::carryOutOperations() {
+  if (!disk_ || !kv_->hasOperations()) {
+    return {};
+  }
+  const Result<StepOutcome> done = runner_->step(takeOperations(), {});
+  return done ? Result<void>() : Result<void>(done.error());
+}
+
+Result<void> EngineCore::rest() {
+  if (Result<void> done = carryOutOperations(); !done) {
+    return done;
+  }
+  waitForWork();
+  return {};
+}
+
 void EngineCore::waitForWork() {
   const int healthFd = runner_->peer() != nullptr ? runner_->peer()->health()->failedFd() : -1;
   std::array<pollfd, 2> entries{pollfd{wake_.fd(), POLLIN, 0}, pollfd{healthFd, POLLIN, 0}};
-  ::poll(entries.data(), entries.size(), drainBy_ ? pollTimeout(*drainBy_) : -1);
+  std::optional<MonotonicTime> until = drainBy_;
+  if (const std::optional<MonotonicTime> due = disk_ ? disk_->deadline() : std::nullopt) {
+    until = std::min(until.value_or(*due), *due);
+  }
+  ::poll(entries.data(), entries.size(), until ? pollTimeout(*until) : -1);
   wake_.clear();
 }
 
 Result<void> EngineCore::runStep() {
   const SchedulerOutput& plan = scheduler_->schedule();
   if (plan.chunks.empty()) {
-    waitForWork();
-    return {};
+    return rest();
   }
   recordLoad();  // before the step too: a long prompt's first one takes seconds
   const MonotonicTime begin = std::chrono::steady_clock::now();
@@ -480,6 +520,9 @@ Result<StepOutcome> EngineCore::forward(const SchedulerOutput& plan, MonotonicTi
       stats_.recordAdmission(sequence.cachedTokens,
                              sequence.promptTokens,
                              now - sequence.submitted);
+      if (disk_) {
+        disk_->recordAdmission(sequence);
+      }
     }
     chunks.push_back({.slot = sequence.kv->slot,
                       .position = scheduled.position,
@@ -490,7 +533,7 @@ Result<StepOutcome> EngineCore::forward(const SchedulerOutput& plan, MonotonicTi
                       .logitRows = scheduled.samples ? 1 : 0,
                       .drafts = scheduled.drafts});
   }
-  return runner_->step(kv_->takeOperations(), chunks);
+  return runner_->step(takeOperations(), chunks);
 }
 
 void EngineCore::deliver(const SchedulerOutput& plan,
@@ -580,6 +623,11 @@ void EngineCore::conclude(const std::optional<Error>& fatal) {
     inbox_.submitted.clear();
   }
   finishAll(fatal ? api::FinishReason::Failed : api::FinishReason::Cancelled, fatal);
+  if (!fatal) {
+    if (const Result<void> stored = carryOutOperations(); !stored) {
+      logger_.warning("cache", "what ended last is not on the disk: {}", stored.error().message);
+    }
+  }
   recordLoad();
   if (!fatal) {
     moveTo(api::EngineState::Stopped, {}, std::nullopt);
@@ -600,6 +648,10 @@ void EngineCore::recordLoad() {
                    usage.prefixBlocks,
                    usage.freeBlocks};
   load.prefixSnapshots = usage.usedSnapshots;
+  if (disk_) {
+    load.diskBytes = disk_->diskBytes();
+    load.diskHitTokens = disk_->hitTokens();
+  }
   stats_.recordLoad(load);
 }
 

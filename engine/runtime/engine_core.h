@@ -20,6 +20,7 @@
 #include "engine/base/thread_annotations.h"
 #include "engine/comm/metered_communicator.h"
 #include "engine/kvcache/kv_cache_manager.h"
+#include "engine/runtime/disk_tier.h"
 #include "engine/runtime/lockstep_runner.h"
 #include "engine/runtime/memory_board.h"
 #include "engine/runtime/memory_guard.h"
@@ -34,6 +35,7 @@ namespace tandem::runtime {
 struct EngineCoreOptions {
   SchedulerLimits scheduler;
   bool keepPrefixes = true;
+  DiskTierLimits disk;  // of a runner that has one
   api::MemoryGuardConfig memoryGuard;
   std::chrono::milliseconds statsInterval{1000};
   std::filesystem::path proc = "/proc";  // where this node's memory is read
@@ -126,6 +128,11 @@ class EngineCore final : public api::EngineClient {
   bool obeyInbox() TANDEM_EXCLUDES(mutex_);
   void shrinkPrefixes(std::uint64_t bytes);
   void waitForWork();
+  [[nodiscard]] kvcache::CacheOperations takeOperations();
+  /// For what no step is near to carry, so that it need not wait for the next request.
+  Result<void> carryOutOperations();
+  /// Waits for work, with nothing left undone.
+  Result<void> rest();
   Result<void> runStep();
   Result<StepOutcome> forward(const SchedulerOutput& plan, MonotonicTime now);
   void deliver(const SchedulerOutput& plan, const StepOutcome& outcome, StepRecord& record);
@@ -164,6 +171,7 @@ class EngineCore final : public api::EngineClient {
   LockstepRunner* runner_ = nullptr;
   const comm::MeteredCommunicator* communication_ = nullptr;
   std::unique_ptr<kvcache::KvCacheManager> kv_;  // from start() on
+  std::unique_ptr<DiskTier> disk_;               // from start() on, if the runner has a disk
   std::unique_ptr<Scheduler> scheduler_;
   Sampler sampler_;
   std::optional<MonotonicTime> drainBy_;

@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/runtime/peer_messages.h"
-
 namespace tandem::runtime {
 
 LockstepRunner::LockstepRunner(model::LanguageModel& model, comm::PeerChannel* peer)
@@ -21,6 +19,29 @@ Result<void> LockstepRunner::createCache(const model::CacheSettings& settings) {
   settings_ = settings;
   toldTables_.assign(static_cast<std::size_t>(settings.capacity.sequences), {});
   return peer_ != nullptr ? peer_->send(peer_message::kCache, encode(settings)) : Result<void>();
+}
+
+Result<void> LockstepRunner::openDisk(const DiskCacheOptions& options,
+                                      Logger& logger,
+                                      FetchBoard& board) {
+  Result<void> opened =
+      local_.openDisk(options, logger, [&board](const kvcache::FetchOutcome& outcome) {
+        board.post(0, outcome);
+      });
+  if (opened) {
+    fetches_ = &board;
+  }
+  return opened;
+}
+
+Result<void> LockstepRunner::fetch(const FetchOrder& order) {
+  if (peer_ != nullptr) {
+    if (Result<void> sent = peer_->send(peer_message::kFetch, encode(order)); !sent) {
+      return sent;
+    }
+  }
+  disk()->fetch(order.ticket, order.records);
+  return {};
 }
 
 Result<StepOutcome> LockstepRunner::step(kvcache::CacheOperations operations,

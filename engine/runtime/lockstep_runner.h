@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "engine/comm/peer_channel.h"
+#include "engine/runtime/fetch_board.h"
 #include "engine/runtime/model_runner.h"
+#include "engine/runtime/peer_messages.h"
 
 namespace tandem::runtime {
 
@@ -35,6 +37,19 @@ class LockstepRunner {
   /// One step of both ranks. Fails as ModelRunner::run(); Unavailable when rank 1 is lost.
   Result<StepOutcome> step(kvcache::CacheOperations operations, std::span<const StepChunk> chunks);
 
+  /// Rank 0's folder; rank 1 opens its own. Once, after createCache(). What becomes of fetches is
+  /// posted on `board`, rank 1's by PeerRelay.
+  /// Fails    as ModelRunner::openDisk()
+  Result<void> openDisk(const DiskCacheOptions& options, Logger& logger, FetchBoard& board);
+
+  /// Has every rank read records from its disk, see DiskReplica::fetch(). Needs openDisk().
+  /// Fails    Unavailable when rank 1 is lost
+  Result<void> fetch(const FetchOrder& order);
+
+  /// Null without openDisk().
+  [[nodiscard]] kvcache::DiskReplica* disk() const { return local_.disk(); }
+  [[nodiscard]] FetchBoard* fetches() const { return fetches_; }
+
   [[nodiscard]] const ModelRunner& local() const { return local_; }
   [[nodiscard]] const model::CacheSettings& settings() const { return settings_; }
   [[nodiscard]] comm::PeerChannel* peer() const { return peer_; }
@@ -45,6 +60,7 @@ class LockstepRunner {
 
   ModelRunner local_;
   comm::PeerChannel* const peer_;
+  FetchBoard* fetches_ = nullptr;
   model::CacheSettings settings_;
   StepPlan plan_;
   std::vector<std::vector<kvcache::BlockId>> toldTables_;  // by slot

@@ -1,16 +1,45 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/runtime/model_runner.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
+#include <string>
 #include <utility>
+
+#include "engine/kvcache/token_hash.h"
 
 namespace tandem::runtime {
 
 namespace {
 
 constexpr const char* kRemedy = "Restart the engine; if it happens again, report both ranks' logs.";
+
+/// Of all that a record's bytes depend on besides tokens, numerics and the MTP module.
+std::array<std::uint8_t, 16> modelHash(const std::string& model,
+                                       const kvcache::CacheLayout& layout) {
+  const kvcache::CacheShape& shape = layout.shape();
+  const auto entry = [](const kernels::EntryLayout& entryLayout) {
+    return fmt::format("{}/{}/{}",
+                       static_cast<int>(entryLayout.format),
+                       entryLayout.dim,
+                       entryLayout.ropeDim);
+  };
+  const std::string facts = fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}",
+                                        model,
+                                        kvcache::kBlockTokens,
+                                        layout.blockBytes(),
+                                        layout.snapshotBytes(),
+                                        fmt::join(shape.ratios, ","),
+                                        shape.windowTokens,
+                                        entry(shape.entry),
+                                        entry(shape.indexerKey),
+                                        shape.streamWidth);
+  const kvcache::ChainHash hash = kvcache::hashText(facts);
+  return kvcache::keyOf(hash).bytes;
+}
 
 }  // namespace
 
@@ -26,7 +55,28 @@ Result<void> ModelRunner::createCache(const model::CacheSettings& settings) {
     return cache.error();
   }
   cache_ = *std::move(cache);
+  mtp_ = settings.mtp;
   tables_.assign(static_cast<std::size_t>(settings.capacity.sequences), {});
+  return {};
+}
+
+Result<void> ModelRunner::openDisk(const DiskCacheOptions& options,
+                                   Logger& logger,
+                                   kvcache::DiskReplica::OnFetched onFetched) {
+  const kvcache::CacheLayout& layout = cache_->layout();
+  kvcache::DiskReplicaOptions replica;
+  replica.folder = options.folder;
+  replica.limitBytes = options.limitBytes;
+  replica.identity = {modelHash(options.model, layout), options.numerics, mtp_};
+  replica.blockBytes = layout.blockBytes();
+  replica.snapshotBytes = layout.snapshotBytes();
+  replica.endPatience = options.endPatience;
+  Result<std::unique_ptr<kvcache::DiskReplica>> disk =
+      kvcache::DiskReplica::open(replica, logger, std::move(onFetched));
+  if (!disk) {
+    return disk.error();
+  }
+  disk_ = *std::move(disk);
   return {};
 }
 
@@ -34,7 +84,7 @@ Result<StepOutcome> ModelRunner::run(const StepPlan& plan) {
   if (!cache_) {
     return Error{ErrorCode::Internal, "a plan came before the cache was made", kRemedy};
   }
-  if (Result<void> applied = cache_->apply(plan.operations); !applied) {
+  if (Result<void> applied = cache_->apply(plan.operations, disk_.get()); !applied) {
     return applied.error();
   }
   std::vector<model::SequenceChunk> chunks;

@@ -7,8 +7,11 @@
 #include <span>
 #include <vector>
 
+#include "engine/base/log.h"
 #include "engine/base/result.h"
+#include "engine/kvcache/disk_replica.h"
 #include "engine/model/language_model.h"
+#include "engine/runtime/disk_cache_options.h"
 #include "engine/runtime/step_plan.h"
 
 namespace tandem::runtime {
@@ -29,6 +32,14 @@ class ModelRunner {
   /// Fails    OutOfMemory; InvalidArgument for drafts of a checkpoint without MTP module
   Result<void> createCache(const model::CacheSettings& settings);
 
+  /// Gives the cache a folder to keep prefixes in. Once, after createCache().
+  /// Fails as DiskReplica::open(); the runner works on without it then.
+  Result<void> openDisk(const DiskCacheOptions& options,
+                        Logger& logger,
+                        kvcache::DiskReplica::OnFetched onFetched);
+  /// Waits for it as DiskReplica's destructor.
+  void closeDisk() { disk_.reset(); }
+
   /// Fails as KvCache::apply() and LanguageModel::forward(); Internal for a block table that the
   /// plan does not continue, or a plan before the cache.
   Result<StepOutcome> run(const StepPlan& plan);
@@ -38,6 +49,8 @@ class ModelRunner {
   [[nodiscard]] std::uint64_t weightBytes() const { return model_.weightBytes(); }
   /// Null before createCache().
   [[nodiscard]] const kvcache::KvCache* cache() const { return cache_.get(); }
+  /// Null without a folder.
+  [[nodiscard]] kvcache::DiskReplica* disk() const { return disk_.get(); }
   [[nodiscard]] std::uint64_t cacheBytes() const { return cache_ ? cache_->bytes() : 0; }
 
  private:
@@ -45,6 +58,8 @@ class ModelRunner {
 
   model::LanguageModel& model_;
   std::unique_ptr<kvcache::KvCache> cache_;
+  std::unique_ptr<kvcache::DiskReplica> disk_;
+  bool mtp_ = false;
   std::vector<std::vector<kvcache::BlockId>> tables_;  // by slot
   std::vector<float> logits_;
   std::vector<TokenId> drafts_;

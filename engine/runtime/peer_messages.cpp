@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/base/wire.h"
+#include "engine/runtime/record_wire.h"
 
 namespace tandem::runtime {
 
@@ -167,6 +168,51 @@ Result<model::CacheSettings> decodeCacheSettings(std::span<const std::byte> byte
   const bool valid = settings.capacity.blocks >= 0 && settings.capacity.sequences >= 0 &&
                      settings.capacity.snapshots >= 0 && mtp <= 1 && settings.maxDrafts >= 0;
   return finished(reader, valid, "cache", settings);
+}
+
+std::vector<std::byte> encode(const FetchOrder& order) {
+  ByteWriter writer;
+  writer.number(order.ticket);
+  writer.number(static_cast<std::uint32_t>(order.records.size()));
+  for (const kvcache::RecordId& record : order.records) {
+    writeRecord(writer, record);
+  }
+  return std::move(writer).take();
+}
+
+Result<FetchOrder> decodeFetchOrder(std::span<const std::byte> bytes) {
+  ByteReader reader(bytes);
+  FetchOrder order;
+  order.ticket = reader.number<std::uint64_t>();
+  const auto count = reader.number<std::uint32_t>();
+  const bool possible = count <= reader.remaining() / kRecordIdBytes;
+  for (std::uint32_t i = 0; possible && i < count; ++i) {
+    order.records.push_back(readRecord(reader));
+  }
+  return finished(reader, possible, "fetch", std::move(order));
+}
+
+std::vector<std::byte> encode(const kvcache::FetchOutcome& outcome) {
+  ByteWriter writer;
+  writer.number(outcome.ticket);
+  writer.text(outcome.reason);
+  writer.flag(outcome.missing.has_value());
+  if (outcome.missing) {
+    writeRecord(writer, *outcome.missing);
+  }
+  return std::move(writer).take();
+}
+
+Result<kvcache::FetchOutcome> decodeFetchOutcome(std::span<const std::byte> bytes) {
+  ByteReader reader(bytes);
+  kvcache::FetchOutcome outcome;
+  outcome.ticket = reader.number<std::uint64_t>();
+  outcome.reason = reader.text();
+  const auto has = reader.number<std::uint8_t>();
+  if (has == 1) {
+    outcome.missing = readRecord(reader);
+  }
+  return finished(reader, has <= 1, "fetched", std::move(outcome));
 }
 
 }  // namespace tandem::runtime

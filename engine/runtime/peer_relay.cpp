@@ -22,24 +22,27 @@ constexpr std::chrono::milliseconds kLookUp{100};
 Result<std::unique_ptr<PeerRelay>> PeerRelay::create(comm::PeerChannel& channel,
                                                      api::EventSink& events,
                                                      Logger& logger,
-                                                     MemoryBoard& memory) {
+                                                     MemoryBoard& memory,
+                                                     FetchBoard* fetches) {
   Result<EventFd> loaded = EventFd::create();
   if (!loaded) {
     return loaded.error();
   }
   return std::unique_ptr<PeerRelay>(
-      new PeerRelay(channel, events, logger, memory, *std::move(loaded)));
+      new PeerRelay(channel, events, logger, memory, fetches, *std::move(loaded)));
 }
 
 PeerRelay::PeerRelay(comm::PeerChannel& channel,
                      api::EventSink& events,
                      Logger& logger,
                      MemoryBoard& memory,
+                     FetchBoard* fetches,
                      EventFd loaded)
     : channel_(channel),
       events_(events),
       logger_(logger),
       memory_(memory),
+      fetches_(fetches),
       loaded_(std::move(loaded)),
       thread_([this] { run(); }) {}
 
@@ -105,6 +108,16 @@ Result<void> PeerRelay::handle(const comm::PeerMessage& message) {
         return memory.error();
       }
       memory_.update(*memory);
+      return {};
+    }
+    case peer_message::kFetched: {
+      Result<kvcache::FetchOutcome> outcome = decodeFetchOutcome(message.payload);
+      if (!outcome) {
+        return outcome.error();
+      }
+      if (fetches_ != nullptr) {
+        fetches_->post(channel_.peerRank(), *std::move(outcome));
+      }
       return {};
     }
     case peer_message::kLoaded:

@@ -10,6 +10,7 @@
 #include "engine/base/event_fd.h"
 #include "engine/base/log.h"
 #include "engine/comm/peer_channel.h"
+#include "engine/runtime/fetch_board.h"
 #include "engine/runtime/memory_board.h"
 
 namespace tandem::runtime {
@@ -18,11 +19,14 @@ namespace tandem::runtime {
 /// to this host's clock. Ends when the channel's health fails.
 class PeerRelay {
  public:
+  /// fetches   where rank 1's fetches go, if there is a disk tier
+  ///
   /// The referenced objects must outlive it. Fails with Unavailable without file descriptors.
   static Result<std::unique_ptr<PeerRelay>> create(comm::PeerChannel& channel,
                                                    api::EventSink& events,
                                                    Logger& logger,
-                                                   MemoryBoard& memory);
+                                                   MemoryBoard& memory,
+                                                   FetchBoard* fetches = nullptr);
   ~PeerRelay();
   PeerRelay(const PeerRelay&) = delete;
   PeerRelay& operator=(const PeerRelay&) = delete;
@@ -37,6 +41,7 @@ class PeerRelay {
             api::EventSink& events,
             Logger& logger,
             MemoryBoard& memory,
+            FetchBoard* fetches,
             EventFd loaded);
 
   void run();
@@ -46,6 +51,7 @@ class PeerRelay {
   api::EventSink& events_;
   Logger& logger_;
   MemoryBoard& memory_;
+  FetchBoard* const fetches_;
   const EventFd loaded_;
   std::atomic<bool> stopping_{false};
   std::thread thread_;

@@ -31,6 +31,10 @@ std::int64_t blocksFor(std::int64_t tokens) {
   return (tokens + kvcache::kBlockTokens - 1) / kvcache::kBlockTokens;
 }
 
+std::int64_t wantedTokens(const Sequence& sequence) {
+  return std::min(sequence.maxTokens, sequence.length() + kAnswerReserve);
+}
+
 std::span<const TokenId> fedPart(const Sequence& sequence) {
   return std::span(sequence.tokens).first(static_cast<std::size_t>(sequence.fedTokens));
 }
@@ -152,13 +156,20 @@ void Scheduler::preempt(std::size_t index) {
 }
 
 void Scheduler::admitWaiting() {
-  while (!waiting_.empty() && running() < limits_.maxRunning) {
-    Sequence& next = *waiting_.front();
+  // Those whose prefixes are on their way, at the front of the queue.
+  std::size_t passed = 0;
+  while (passed < waiting_.size() && running() + static_cast<int>(passed) < limits_.maxRunning) {
+    Sequence& next = *waiting_[passed];
     if (!admitting_ && next.scheduling.preemptions == 0) {
       return;
     }
     if (refused_ == next.scheduling.arrival && !running_.empty() && --stepsToAsk_ > 0) {
       return;
+    }
+    if (source_ != nullptr &&
+        source_->isBringing(next, wantedTokens(next) + running() * kvcache::kBlockTokens)) {
+      ++passed;
+      continue;
     }
     if (!admit(next)) {
       refused_ = next.scheduling.arrival;
@@ -170,13 +181,13 @@ void Scheduler::admitWaiting() {
     const auto after = std::find_if(running_.begin(), running_.end(), [&](const auto& other) {
       return other->scheduling.arrival > next.scheduling.arrival;
     });
-    running_.insert(after, std::move(waiting_.front()));
-    waiting_.pop_front();
+    running_.insert(after, std::move(waiting_[passed]));
+    waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(passed));
   }
 }
 
 bool Scheduler::admit(Sequence& sequence) {
-  const std::int64_t wanted = std::min(sequence.maxTokens, sequence.length() + kAnswerReserve);
+  const std::int64_t wanted = wantedTokens(sequence);
   if (!running_.empty()) {
     // Those who run need another block each before long. To take it from them would be paid for
     // with a preemption.

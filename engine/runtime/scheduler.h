@@ -65,6 +65,18 @@ struct SchedulerOutput {
   int preempted = 0;  // sequences that lost it
 };
 
+/// What may bring a sequence's prefix from elsewhere before it starts.
+class PrefixSource {
+ public:
+  virtual ~PrefixSource() = default;
+
+  /// Whether `sequence`, which could start now as far as its turn goes, should wait because its
+  /// prefix is on its way; that may begin here. Must not be true for long: its place is kept free.
+  ///
+  /// reserveTokens  what it will ask of the cache, and what those who run are to find there
+  [[nodiscard]] virtual bool isBringing(Sequence& sequence, std::int64_t reserveTokens) = 0;
+};
+
 /// Continuous batching. Every answer gets its row in every step; what time the step has left reads
 /// prompts. All it chooses by is time: the tokens of a sequence do not depend on it.
 ///
@@ -89,6 +101,9 @@ class Scheduler {
   ~Scheduler();
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
+
+  /// Asked before a sequence starts; null: nobody. Must outlive the scheduler.
+  void setPrefixSource(PrefixSource* source) { source_ = source; }
 
   /// The longest sequence (prompt and answer) that the whole cache can hold. Any thread.
   [[nodiscard]] std::int64_t longestSequence() const { return longestSequence_; }
@@ -166,6 +181,7 @@ class Scheduler {
 
   const SchedulerLimits limits_;
   kvcache::KvCacheManager& kv_;
+  PrefixSource* source_ = nullptr;
   const std::int64_t longestSequence_;
   StepCostModel costs_;
   DraftPolicy draftPolicy_;

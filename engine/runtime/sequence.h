@@ -26,6 +26,11 @@ struct SchedulingState {
   std::int64_t plannedTokens = 0;   // known tokens of its chunk in the step under way
   int plannedDrafts = 0;
   DraftHistory drafts;
+
+  // What DiskTier knows of it.
+  bool askedDisk = false;          // its turn has come: it is brought at most once
+  std::int64_t diskTokens = -1;    // the longest prefix that the disk had; -1: nobody looked
+  std::int64_t memoryTokens = -1;  // found in memory before the disk was asked; -1: it was not
 };
 
 /// Prompt and answer are one list; `fedTokens` says how far the model has read it, and everything

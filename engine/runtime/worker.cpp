@@ -3,6 +3,8 @@
 
 #include <fmt/core.h>
 
+#include <utility>
+
 #include "engine/runtime/memory_probe.h"
 #include "engine/runtime/peer_messages.h"
 #include "engine/runtime/periodic_task.h"
@@ -12,13 +14,21 @@ namespace tandem::runtime {
 Worker::Worker(comm::PeerChannel& channel,
                model::LanguageModel& model,
                Logger& logger,
-               std::chrono::milliseconds memoryInterval)
+               std::chrono::milliseconds memoryInterval,
+               std::optional<DiskCacheOptions> disk)
     : channel_(channel),
       runner_(model),
       logger_(logger),
-      memoryInterval_(memoryInterval) {}
+      memoryInterval_(memoryInterval),
+      diskOptions_(std::move(disk)) {}
 
 Result<void> Worker::run() {
+  Result<void> ended = followPlans();
+  runner_.closeDisk();
+  return ended;
+}
+
+Result<void> Worker::followPlans() {
   // Before the word that it is loaded: rank 0 plans the caches with it.
   reportMemory();
   if (const Result<void> sent = channel_.send(peer_message::kLoaded, {}); !sent) {
@@ -34,21 +44,24 @@ Result<void> Worker::run() {
     if (!message->has_value()) {
       continue;
     }
-    if ((*message)->type == peer_message::kCache) {
-      if (const Result<void> made = makeCache((*message)->payload); !made) {
-        return made;
-      }
+    if (const Result<void> obeyed = obey(**message); !obeyed) {
+      return obeyed;
     }
-    if ((*message)->type != peer_message::kPlan) {
-      continue;
+  }
+}
+
+Result<void> Worker::obey(const comm::PeerMessage& message) {
+  switch (message.type) {
+    case peer_message::kCache:
+      return makeCache(message.payload);
+    case peer_message::kFetch:
+      return fetch(message.payload);
+    case peer_message::kPlan: {
+      const Result<StepPlan> plan = decodeStepPlan(message.payload);
+      return plan ? follow(*plan) : Result<void>(plan.error());
     }
-    const Result<StepPlan> plan = decodeStepPlan((*message)->payload);
-    if (!plan) {
-      return plan.error();
-    }
-    if (const Result<void> followed = follow(*plan); !followed) {
-      return followed;
-    }
+    default:
+      return {};
   }
 }
 
@@ -82,7 +95,35 @@ Result<void> Worker::makeCache(std::span<const std::byte> payload) {
   }
   Result<void> made = runner_.createCache(*settings);
   cacheBytes_ = runner_.cacheBytes();
+  if (made && diskOptions_) {
+    openDisk();
+  }
   return made;
+}
+
+void Worker::openDisk() {
+  const Result<void> opened =
+      runner_.openDisk(*diskOptions_, logger_, [this](const kvcache::FetchOutcome& outcome) {
+        // A lost rank 0 ends run() by itself.
+        [[maybe_unused]] const Result<void> sent =
+            channel_.send(peer_message::kFetched, encode(outcome));
+      });
+  if (!opened) {
+    logger_.warning("cache", "goes on without its disk: {}", opened.error().text());
+  }
+}
+
+Result<void> Worker::fetch(std::span<const std::byte> payload) {
+  const Result<FetchOrder> order = decodeFetchOrder(payload);
+  if (!order) {
+    return order.error();
+  }
+  if (runner_.disk() != nullptr) {
+    runner_.disk()->fetch(order->ticket, order->records);
+    return {};
+  }
+  const kvcache::FetchOutcome refused{order->ticket, kNoFolder, std::nullopt};
+  return channel_.send(peer_message::kFetched, encode(refused));
 }
 
 void Worker::reportMemory() {

@@ -88,6 +88,16 @@ void addCacheOptions(CLI::App& app, api::EngineConfig& config) {
       ->check(CLI::IsMember({"on", "off"}));
 }
 
+void addCacheFolderOptions(CLI::App& app, api::EngineConfig& config) {
+  app.add_option("--cache-folder",
+                 config.cacheFolder,
+                 "folder for prefixes that outlive the engine, in rank-RANK; made if its parent "
+                 "exists. Holds what people wrote: 0700");
+  app.add_option("--cache-disk-gib", config.cacheDiskGib, "GiB that a rank keeps there at most")
+      ->check(CLI::Range(0.001, 65536.0))
+      ->capture_default_str();
+}
+
 void addLogOption(CLI::App& app, api::EngineConfig& config) {
   app.add_option("--log-folder",
                  config.logFolder,

@@ -19,6 +19,9 @@ void addModelOptions(CLI::App& app, api::EngineConfig& config);
 /// --max-seqs --kv-gib --memory-utilization --prefix-cache
 void addCacheOptions(CLI::App& app, api::EngineConfig& config);
 
+/// --cache-folder --cache-disk-gib
+void addCacheFolderOptions(CLI::App& app, api::EngineConfig& config);
+
 /// --log-folder
 void addLogOption(CLI::App& app, api::EngineConfig& config);
 

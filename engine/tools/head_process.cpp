@@ -10,9 +10,12 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
+#include "engine/base/byte_size.h"
 #include "engine/base/clock.h"
 #include "engine/comm/metered_communicator.h"
 #include "engine/comm/peer_connection.h"
@@ -47,7 +50,7 @@ using namespace std::chrono_literals;
 constexpr auto kConnectPatience = 60s;
 constexpr auto kDrainPatience = 20s;
 constexpr auto kStreamGrace = 500ms;  // for open answers to get their last bytes out
-constexpr auto kWorkerPatience = 3s;  // after a goodbye
+constexpr auto kWorkerPatience = 5s;  // after a goodbye; it may still write to its disk cache
 constexpr auto kObituaryPatience = 200ms;
 
 std::chrono::milliseconds drainPatience(const StopRequest& stop) {
@@ -56,6 +59,17 @@ std::chrono::milliseconds drainPatience(const StopRequest& stop) {
   }
   return std::chrono::duration_cast<std::chrono::milliseconds>(
       std::chrono::duration<double>(*stop.drainSeconds));
+}
+
+/// A local worker keeps its prefixes beside those of this rank.
+std::vector<std::string> cacheFolderWords(const api::EngineConfig& config) {
+  if (config.cacheFolder.empty() || !config.prefixCache) {
+    return {};
+  }
+  return {"--cache-folder",
+          config.cacheFolder.string(),
+          "--cache-disk-gib",
+          fmt::format("{}", config.cacheDiskGib)};
 }
 
 /// Everything an engine's rank 0 owns, in the order it is taken down from the end.
@@ -88,6 +102,7 @@ class Head {
   Result<void> validate();
   Result<void> loadWeights(const ModelFactory& loadModel);
   Result<void> makeCache();
+  void openDiskCache();
   Result<void> testModel();
   Result<void> openApi();
   Result<void> stopRequested() const;
@@ -103,6 +118,7 @@ class Head {
   std::unique_ptr<control::ControlServer> control_;
   std::optional<EventLog> log_;
   runtime::MemoryBoard memory_;
+  runtime::FetchBoard fetches_;
 
   ModelFolder folder_;
   std::optional<tokenizer::Tokenizer> tokenizer_;
@@ -279,8 +295,10 @@ Result<void> Head::connect() {
     return phase.fail(listener.error());
   }
   if (startsWorker()) {
-    Result<std::unique_ptr<LocalWorker>> worker =
-        LocalWorker::start(config_.modelFolder, listener->port(), config_.peer.secretFile);
+    Result<std::unique_ptr<LocalWorker>> worker = LocalWorker::start(config_.modelFolder,
+                                                                     listener->port(),
+                                                                     config_.peer.secretFile,
+                                                                     cacheFolderWords(config_));
     if (!worker) {
       return phase.fail(worker.error());
     }
@@ -301,7 +319,7 @@ Result<void> Head::connect() {
                                                              channel_->health());
   metered_ = std::make_unique<comm::MeteredCommunicator>(*communicator_);
   Result<std::unique_ptr<runtime::PeerRelay>> relay =
-      runtime::PeerRelay::create(*channel_, *log_, logger_, memory_);
+      runtime::PeerRelay::create(*channel_, *log_, logger_, memory_, &fetches_);
   if (!relay) {
     return phase.fail(relay.error());
   }
@@ -364,8 +382,29 @@ Result<void> Head::makeCache() {
   phase.progress(runner_->local().cacheBytes(), runner_->local().cacheBytes());
   phase.end(plan->description);
   logger_.info("start", "KV cache: {}", plan->description);
+  openDiskCache();
   runtime::skipPhase(*events_, api::Phase::Graphs, 0, "the CPU back ends record no graphs");
   return {};
+}
+
+/// An engine without it is slower, but it is one.
+void Head::openDiskCache() {
+  const std::optional<runtime::DiskCacheOptions> options =
+      diskCacheOptions(config_, folder_.fingerprint, model_.backend);
+  if (!options) {
+    return;
+  }
+  if (const Result<void> opened = runner_->openDisk(*options, logger_, fetches_); !opened) {
+    logger_.warning("cache", "goes on without its disk: {}", opened.error().text());
+    return;
+  }
+  const kvcache::DiskUsage usage = runner_->disk()->counters().usage;
+  logger_.info("start",
+               "disk cache: {} records, {:.2f} of {:.2f} GiB in {}",
+               usage.records,
+               static_cast<double>(usage.bytes) / static_cast<double>(kGiB),
+               static_cast<double>(usage.limitBytes) / static_cast<double>(kGiB),
+               options->folder.string());
 }
 
 Result<void> Head::testModel() {

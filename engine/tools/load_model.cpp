@@ -53,6 +53,8 @@ class LoadProgress final : public model::LoadObserver {
   MonotonicTime nextReport_;
 };
 
+}  // namespace
+
 kernels::Numerics kernelNumerics(api::Numerics numerics) {
   switch (numerics) {
     case api::Numerics::Exact:
@@ -64,8 +66,6 @@ kernels::Numerics kernelNumerics(api::Numerics numerics) {
   }
   return kernels::Numerics::Cache;
 }
-
-}  // namespace
 
 Result<LoadedModel> loadModel(const ModelRequest& request) {
   const api::EngineConfig& config = request.config;

@@ -68,7 +68,8 @@ PrivateFolder::~PrivateFolder() {
 
 Result<std::unique_ptr<LocalWorker>> LocalWorker::start(const std::filesystem::path& model,
                                                         std::uint16_t peerPort,
-                                                        const std::filesystem::path& secretFile) {
+                                                        const std::filesystem::path& secretFile,
+                                                        const std::vector<std::string>& more) {
   std::vector<std::string> words{"tandem-engine",
                                  "worker",
                                  "--model",
@@ -78,6 +79,7 @@ Result<std::unique_ptr<LocalWorker>> LocalWorker::start(const std::filesystem::p
                                  "--peer-secret",
                                  secretFile.string(),
                                  "--quiet"};
+  words.insert(words.end(), more.begin(), more.end());
   std::vector<char*> arguments;
   arguments.reserve(words.size() + 1);
   for (std::string& word : words) {

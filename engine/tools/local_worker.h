@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "engine/base/file_descriptor.h"
 #include "engine/base/result.h"
@@ -38,10 +39,13 @@ class PrivateFolder {
 class LocalWorker {
  public:
   /// Starts it. Call from the main thread: the kernel watches the thread, not the process.
+  ///
+  /// more     further words of its command line
   /// Fails    Unavailable when there is no process or descriptor left.
   static Result<std::unique_ptr<LocalWorker>> start(const std::filesystem::path& model,
                                                     std::uint16_t peerPort,
-                                                    const std::filesystem::path& secretFile);
+                                                    const std::filesystem::path& secretFile,
+                                                    const std::vector<std::string>& more = {});
 
   /// Kills it if it still runs.
   ~LocalWorker();

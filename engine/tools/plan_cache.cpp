@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/tools/plan_cache.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cstdint>
 
@@ -8,6 +10,7 @@
 #include "engine/runtime/cache_budget.h"
 #include "engine/runtime/memory_guard.h"
 #include "engine/runtime/memory_probe.h"
+#include "engine/tools/load_model.h"
 
 namespace tandem::tools {
 
@@ -68,6 +71,22 @@ Result<CachePlan> planCache(const api::EngineConfig& config,
   plan.settings.capacity = *capacity;
   plan.description = runtime::describeCapacity(*capacity, layout, config.contextTokens);
   return plan;
+}
+
+std::optional<runtime::DiskCacheOptions> diskCacheOptions(const api::EngineConfig& config,
+                                                          const std::string& fingerprint,
+                                                          const std::string& backend) {
+  if (config.cacheFolder.empty() || !config.prefixCache) {
+    return std::nullopt;
+  }
+  runtime::DiskCacheOptions options;
+  options.folder = config.cacheFolder / fmt::format("rank-{}", config.rank);
+  options.limitBytes = static_cast<std::uint64_t>(config.cacheDiskGib * kGib);
+  // Each rank's sums depend on its part of the weights.
+  options.model =
+      fmt::format("{} {} rank {} of {}", fingerprint, backend, config.rank, config.ranks);
+  options.numerics = kernelNumerics(config.numerics);
+  return options;
 }
 
 runtime::SchedulerLimits schedulerLimits(const api::EngineConfig& config) {

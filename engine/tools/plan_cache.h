@@ -2,11 +2,13 @@
 // What an engine's configuration means for its caches and its scheduler.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "engine/api/engine_config.h"
 #include "engine/base/result.h"
 #include "engine/model/language_model.h"
+#include "engine/runtime/disk_cache_options.h"
 #include "engine/runtime/memory_board.h"
 #include "engine/runtime/scheduler.h"
 
@@ -27,6 +29,15 @@ Result<CachePlan> planCache(const api::EngineConfig& config,
                             const model::LanguageModel& model,
                             const runtime::MemoryBoard& board,
                             int ranksHere);
+
+/// Where the rank of `config` keeps prefixes; nothing without a folder.
+///
+/// fingerprint   of the model's folder
+/// backend       whose entries they are: others round differently
+[[nodiscard]] std::optional<runtime::DiskCacheOptions> diskCacheOptions(
+    const api::EngineConfig& config,
+    const std::string& fingerprint,
+    const std::string& backend);
 
 [[nodiscard]] runtime::SchedulerLimits schedulerLimits(const api::EngineConfig& config);
 

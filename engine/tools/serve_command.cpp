@@ -25,6 +25,7 @@ int serveCommand(int argc, char** argv) {
   app.add_option("--api-key-file", config.http.apiKeyFile, "file with the key clients must send");
   app.add_option("--control", config.controlSocket, "Unix socket for panel and tandemctl");
   addCacheOptions(app, config);
+  addCacheFolderOptions(app, config);
   addLogOption(app, config);
   addMemoryGuardOptions(app, config);
   app.add_option("--max-queued", config.maxQueuedRequests, "requests that may wait")

@@ -32,6 +32,7 @@ int workerCommand(int argc, char** argv) {
       ->required();
   app.add_option("--peer-secret", config.peer.secretFile, "0600 file of 32 bytes, as on rank 0")
       ->required();
+  addCacheFolderOptions(app, config);
   addLogOption(app, config);
   app.add_flag("--quiet", quiet, "leave log lines to rank 0; errors still go to stderr");
   if (const std::optional<int> code = parseCommandLine(app, argc, argv)) {

@@ -24,6 +24,7 @@
 #include "engine/runtime/worker.h"
 #include "engine/tools/command.h"
 #include "engine/tools/model_folder.h"
+#include "engine/tools/plan_cache.h"
 #include "engine/tools/stop_signals.h"
 #include "engine/tools/version.h"
 
@@ -35,6 +36,7 @@ using namespace std::chrono_literals;
 
 constexpr auto kConnectPatience = 60s;
 constexpr auto kHelloPatience = 10s;
+constexpr auto kMemoryInterval = 1s;
 
 /// Turns a stop signal into the end of every wait for rank 0, while the main thread is in a step.
 class SignalWatch {
@@ -140,7 +142,12 @@ Result<void> loadAndFollow(const api::EngineConfig& told,
     // Cancelled: somebody asked for the end, so this is one in order.
     return why->code == ErrorCode::Cancelled ? Result<void>() : Result<void>(*why);
   }
-  return runtime::Worker(channel, *loaded->model, logger).run();
+  return runtime::Worker(channel,
+                         *loaded->model,
+                         logger,
+                         kMemoryInterval,
+                         diskCacheOptions(config, hello->modelFingerprint, loaded->backend))
+      .run();
 }
 
 /// Rank 1 can only tell of the connecting once it is connected.

@@ -51,6 +51,15 @@ void FakeCache::apply(const CacheOperations& operations) {
       snapshots_[at(save.snapshot)][at(i)] = row(save.slot, position);
     }
   }
+  for (const DiskPiece& piece : shuffled(operations.stores, random_)) {
+    store(piece);
+  }
+  for (const BlockId block : operations.discards) {
+    blocks_[at(block)].assign(at(kBlockTokens), 0);
+  }
+  for (const DiskPiece& piece : shuffled(operations.fills, random_)) {
+    fill(piece);
+  }
   for (const BlockCopy& copy : shuffled(operations.copies, random_)) {
     blocks_[at(copy.to)] = blocks_[at(copy.from)];
   }
@@ -65,6 +74,40 @@ void FakeCache::apply(const CacheOperations& operations) {
     for (const Row& kept : snapshots_[at(restore.snapshot)]) {
       row(restore.slot, kept.position) = kept;
     }
+  }
+}
+
+void FakeCache::store(const DiskPiece& piece) {
+  Record record;
+  if (piece.record.kind == RecordKind::Block) {
+    record.cells = blocks_[at(piece.id)];
+  } else {
+    record.rows = snapshots_[at(piece.id)];
+    record.position = snapshotPositions_[at(piece.id)];
+    const auto earlier = disk_.find(piece.record);
+    const auto same = [](const Row& a, const Row& b) {
+      return a.position == b.position && a.cell == b.cell;
+    };
+    if (earlier != disk_.end() &&
+        (earlier->second.position != record.position ||
+         !std::equal(record.rows.begin(), record.rows.end(), earlier->second.rows.begin(), same))) {
+      fail(fmt::format("snapshot {} is stored as one of {} tokens that was another",
+                       piece.id,
+                       earlier->second.position));
+    }
+  }
+  disk_[piece.record] = std::move(record);
+}
+
+void FakeCache::fill(const DiskPiece& piece) {
+  const auto found = disk_.find(piece.record);
+  if (found == disk_.end()) {
+    fail(fmt::format("number {} is filled with what is not on the disk", piece.id));
+  } else if (piece.record.kind == RecordKind::Block) {
+    blocks_[at(piece.id)] = found->second.cells;
+  } else {
+    snapshots_[at(piece.id)] = found->second.rows;
+    snapshotPositions_[at(piece.id)] = found->second.position;
   }
 }
 
@@ -115,6 +158,14 @@ void FakeCache::checkDisjoint(const CacheOperations& operations) {
   for (const SnapshotSave& save : operations.saves) {
     if (!saved.insert(save.snapshot).second) {
       fail(fmt::format("snapshot {} is written twice", save.snapshot));
+    }
+  }
+  std::set<BlockId> filled;
+  for (const DiskPiece& piece : operations.fills) {
+    const bool first = piece.record.kind == RecordKind::Block ? filled.insert(piece.id).second
+                                                              : saved.insert(piece.id).second;
+    if (!first) {
+      fail(fmt::format("number {} is written twice, once from the disk", piece.id));
     }
   }
   std::set<BlockId> written;

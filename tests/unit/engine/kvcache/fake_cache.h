@@ -7,6 +7,8 @@
 #include <random>
 #include <span>
 #include <string>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "engine/base/token_id.h"
@@ -42,6 +44,12 @@ class FakeCache {
                    std::span<const TokenId> tokens,
                    std::int64_t count);
 
+  /// Whether a plan has stored it.
+  [[nodiscard]] bool onDisk(const RecordId& record) const { return disk_.contains(record); }
+
+  /// Another engine's disk.
+  void takeDiskOf(FakeCache& other) { disk_ = std::move(other.disk_); }
+
   [[nodiscard]] const std::string& problem() const { return problem_; }
 
  private:
@@ -51,6 +59,15 @@ class FakeCache {
   };
   using Rows = std::vector<Row>;
 
+  /// A record: a block's cells, or a snapshot's rows and position.
+  struct Record {
+    std::vector<std::uint64_t> cells;
+    Rows rows;
+    std::int64_t position = -1;
+  };
+
+  void store(const DiskPiece& piece);
+  void fill(const DiskPiece& piece);
   void checkDisjoint(const CacheOperations& operations);
   void checkSlot(SlotId slot, std::span<const TokenId> tokens, std::int64_t count);
   [[nodiscard]] Row& row(SlotId slot, std::int64_t position);
@@ -63,6 +80,7 @@ class FakeCache {
   std::vector<Rows> snapshots_;  // kSnapshotAlignment rows each
   std::vector<std::int64_t> snapshotPositions_;
   std::vector<std::vector<std::uint64_t>> blocks_;
+  std::unordered_map<RecordId, Record, RecordIdHash> disk_;
   std::string problem_;
 };
 

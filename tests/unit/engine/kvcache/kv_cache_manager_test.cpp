@@ -74,6 +74,96 @@ class KvCacheManagerTest : public QObject {
     QCOMPARE(KvCacheManager::chunkEnd(kv, 512, 600), 600);
   }
 
+  void anotherEngineGoesOnFromWhatIsOnTheDisk_data() {
+    QTest::addColumn<int>("position");
+    QTest::newRow("at the end of a block") << 512;
+    QTest::newRow("in the middle of a block") << 640;
+  }
+  void anotherEngineGoesOnFromWhatIsOnTheDisk() {
+    QFETCH(const int, position);
+    const Tokens tokens = text(position + 90);
+    CacheRig first({16, 2, 8});
+    first.manager.storePrefixes();
+    first.complete(tokens, position + 20);
+    first.plan({});
+    VERIFY_MEMORY(first);
+
+    CacheRig rig({16, 2, 8});
+    rig.memory.takeDiskOf(first.memory);
+    QCOMPARE(rig.manager.match(tokens), 0);
+    const Tokens prefix(tokens.begin(), tokens.begin() + position);
+    const std::optional<PrefixRestore> restore = rig.manager.beginRestore(prefix, 0);
+    QVERIFY(restore);
+    QCOMPARE(restore->pieces.size(), static_cast<std::size_t>((position + 255) / 256 + 1));
+    for (const DiskPiece& piece : restore->pieces) {
+      QVERIFY(rig.memory.onDisk(piece.record));
+    }
+    QCOMPARE(rig.manager.match(tokens), 0);
+    rig.manager.finishRestore(*restore, prefix);
+    std::optional<Run> run = rig.admit(tokens);
+    QVERIFY(run);
+    QCOMPARE(run->kv.cachedTokens, position);
+    rig.runTo(*run);
+    rig.release(*run);
+    VERIFY_MEMORY(rig);
+    QVERIFY(nothingInUse(rig.manager));
+  }
+
+  void onlyWhatIsNotInMemoryIsBrought() {
+    const Tokens tokens = text(700);
+    CacheRig rig({16, 2, 8});
+    rig.manager.storePrefixes();
+    rig.complete(text(300), 300);
+    QCOMPARE(rig.manager.match(tokens), 256);
+    const Tokens prefix(tokens.begin(), tokens.begin() + 640);
+    const std::optional<PrefixRestore> restore = rig.manager.beginRestore(prefix, 0);
+    QVERIFY(restore);
+    QCOMPARE(restore->pieces.size(), 3U);  // a block, a half one, a snapshot
+    QCOMPARE(restore->blocks.size(), 3U);
+    rig.manager.cancelRestore(*restore);
+    QCOMPARE(rig.manager.match(tokens), 256);
+    QVERIFY(nothingInUse(rig.manager));
+  }
+
+  void aPrefixThatLeavesTooLittleRoomIsNotBrought() {
+    CacheRig rig({4, 2, 8});
+    std::optional<Run> running = rig.admit(text(300, 7));
+    QVERIFY(running);
+    const KvUsage before = rig.manager.usage();
+    QVERIFY(!rig.manager.beginRestore(text(512), 513));
+    QVERIFY(!rig.manager.beginRestore(text(384), 512));  // and the block that it would copy to
+    QCOMPARE(rig.manager.usage().freeBlocks, before.freeBlocks);
+    QCOMPARE(rig.manager.usage().usedSnapshots, before.usedSnapshots);
+    const std::optional<PrefixRestore> restore = rig.manager.beginRestore(text(512), 512);
+    QVERIFY(restore);
+    QCOMPARE(rig.manager.usage().freeBlocks, 0);
+    rig.manager.cancelRestore(*restore);
+    rig.release(*running);
+    QVERIFY(nothingInUse(rig.manager));
+  }
+
+  void aStoreGoesWithItsSnapshot() {
+    CacheRig rig({16, 1, 1});
+    rig.manager.storePrefixes();
+    std::optional<Run> first = rig.admit(text(128 + 5));
+    rig.runTo(*first);  // keeps 128, with the only snapshot
+    rig.release(*first);
+    std::optional<Run> second = rig.admit(text(128 + 5, 1000));
+    QVERIFY(rig.prepare(*second, 128));
+    rig.plan({&*second});
+    rig.feed(*second);  // takes the snapshot from the first one
+    const CacheOperations operations = rig.plan({});
+    const auto snapshots = std::count_if(
+        operations.stores.begin(),
+        operations.stores.end(),
+        [](const DiskPiece& piece) { return piece.record.kind == RecordKind::Snapshot; });
+    QCOMPARE(snapshots, 1);
+    QCOMPARE(operations.saves.size(), 1U);
+    VERIFY_MEMORY(rig);
+    rig.release(*second);
+    QVERIFY(nothingInUse(rig.manager));
+  }
+
   void thePromptIsKeptAsSoonAsItIsComputed() {
     CacheRig rig({16, 2, 4});
     const Tokens tokens = text(600);

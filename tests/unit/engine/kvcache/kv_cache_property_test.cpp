@@ -32,6 +32,8 @@ struct Counts {
   int preemptions = 0;
   int cancelledUnplanned = 0;
   int rejectedDrafts = 0;
+  int restores = 0;
+  int cancelledRestores = 0;
 };
 
 /// Many users who continue, edit and repeat each other's conversations, on too small a cache.
@@ -39,16 +41,25 @@ class Crowd {
  public:
   Crowd(const CacheCapacity& capacity,
         bool keepPrefixes,
+        bool disk,
         std::int64_t maxDrafts,
         std::uint32_t seed)
       : maxDrafts_(maxDrafts),
+        disk_(disk),
         random_(seed),
-        rig_(capacity, keepPrefixes, maxDrafts, seed) {}
+        rig_(capacity, keepPrefixes, maxDrafts, seed) {
+    if (disk) {
+      rig_.manager.storePrefixes();
+    }
+  }
 
   void run(int rounds) {
     for (int round = 0; round < rounds && problem().empty(); ++round) {
       for (int i = below(4); i > 0; --i) {
         arriveOrLeave();
+      }
+      if (disk_ && below(3) == 0) {
+        bring();
       }
       if (below(20) == 0) {
         rig_.manager.shrink(below(4));
@@ -60,6 +71,9 @@ class Crowd {
 
   /// Everybody leaves; what is kept is given back.
   void finish() {
+    if (restore_) {
+      rig_.manager.cancelRestore(*restore_);
+    }
     while (!running_.empty()) {
       leave(0);
     }
@@ -142,7 +156,7 @@ class Crowd {
           after.usedSnapshots != before.usedSnapshots) {
         fail("an admission that failed changed something");
       }
-      if (running_.empty()) {
+      if (running_.empty() && !restore_) {
         fail("a sequence was not admitted though nobody runs");
       }
       return;
@@ -157,6 +171,41 @@ class Crowd {
     if (below(10) == 0) {
       ++counts_.cancelledUnplanned;
       leave(running_.size() - 1);
+    }
+  }
+
+  /// Goes on with the prefix that is on its way from the disk, or begins with another.
+  void bring() {
+    if (restore_) {
+      if (below(4) == 0) {
+        ++counts_.cancelledRestores;
+        rig_.manager.cancelRestore(*restore_);
+      } else {
+        ++counts_.restores;
+        rig_.manager.finishRestore(*restore_, restoring_);
+      }
+      restore_.reset();
+      return;
+    }
+    if (history_.empty()) {
+      return;
+    }
+    const std::vector<TokenId>& tokens =
+        history_[static_cast<std::size_t>(below(static_cast<int>(history_.size())))];
+    const auto nodes = static_cast<int>(std::ssize(tokens) / kSnapshotAlignment);
+    if (nodes == 0) {
+      return;
+    }
+    restoring_.assign(tokens.begin(), tokens.begin() + (1 + below(nodes)) * kSnapshotAlignment);
+    if (rig_.manager.match(restoring_) == std::ssize(restoring_)) {
+      return;
+    }
+    restore_ = rig_.manager.beginRestore(restoring_, below(600));
+    if (restore_ && !std::ranges::all_of(restore_->pieces, [this](const DiskPiece& piece) {
+          return rig_.memory.onDisk(piece.record);
+        })) {
+      rig_.manager.cancelRestore(*restore_);
+      restore_.reset();
     }
   }
 
@@ -189,6 +238,9 @@ class Crowd {
       } else if (rig_.prepare(run, accepted, rejected)) {
         counts_.rejectedDrafts += rejected;
         stepping.push_back(i++);
+      } else if (running_.size() == 1 && restore_) {
+        rig_.manager.cancelRestore(*restore_);
+        restore_.reset();
       } else if (running_.size() == 1) {
         fail("the only sequence does not get its blocks");
         return;
@@ -220,7 +272,7 @@ class Crowd {
   void check() {
     std::set<BlockId> live;
     std::set<SlotId> slots;
-    bool planned = true;
+    bool planned = !restore_;
     for (const Run& run : running_) {
       planned = planned && run.begun;
       live.insert(run.kv.blocks.begin(), run.kv.blocks.end());
@@ -244,6 +296,9 @@ class Crowd {
   }
 
   const std::int64_t maxDrafts_;
+  const bool disk_;
+  std::optional<PrefixRestore> restore_;
+  std::vector<TokenId> restoring_;
   std::mt19937 random_;
   CacheRig rig_;
   std::vector<Run> running_;  // the oldest first
@@ -265,13 +320,17 @@ class KvCachePropertyTest : public QObject {
     QTest::addColumn<int>("snapshots");
     QTest::addColumn<int>("maxDrafts");
     QTest::addColumn<bool>("keepPrefixes");
-    QTest::newRow("few blocks") << 6 << 4 << 32 << 3 << true;
-    QTest::newRow("few snapshots") << 10 << 4 << 3 << 3 << true;
-    QTest::newRow("one snapshot") << 12 << 4 << 1 << 1 << true;
-    QTest::newRow("few of everything") << 8 << 3 << 6 << 5 << true;
-    QTest::newRow("one slot") << 3 << 1 << 4 << 3 << true;
-    QTest::newRow("plenty") << 64 << 8 << 64 << 0 << true;
-    QTest::newRow("nothing kept") << 8 << 3 << 6 << 3 << false;
+    QTest::addColumn<bool>("disk");
+    QTest::newRow("few blocks") << 6 << 4 << 32 << 3 << true << false;
+    QTest::newRow("few snapshots") << 10 << 4 << 3 << 3 << true << false;
+    QTest::newRow("one snapshot") << 12 << 4 << 1 << 1 << true << false;
+    QTest::newRow("few of everything") << 8 << 3 << 6 << 5 << true << false;
+    QTest::newRow("one slot") << 3 << 1 << 4 << 3 << true << false;
+    QTest::newRow("plenty") << 64 << 8 << 64 << 0 << true << false;
+    QTest::newRow("nothing kept") << 8 << 3 << 6 << 3 << false << false;
+    QTest::newRow("a disk, few blocks") << 12 << 4 << 32 << 3 << true << true;
+    QTest::newRow("a disk, few snapshots") << 16 << 4 << 3 << 3 << true << true;
+    QTest::newRow("a disk, plenty") << 64 << 8 << 64 << 0 << true << true;
   }
 
   void everySequenceSeesExactlyItsOwnPrefix() {
@@ -280,6 +339,7 @@ class KvCachePropertyTest : public QObject {
     QFETCH(const int, snapshots);
     QFETCH(const int, maxDrafts);
     QFETCH(const bool, keepPrefixes);
+    QFETCH(const bool, disk);
 #ifdef TANDEM_SANITIZED
     const int rounds = 500;
 #else
@@ -287,7 +347,7 @@ class KvCachePropertyTest : public QObject {
 #endif
     Counts sum;
     for (std::uint32_t seed = 1; seed <= 3; ++seed) {
-      Crowd crowd({blocks, slots_, snapshots}, keepPrefixes, maxDrafts, seed);
+      Crowd crowd({blocks, slots_, snapshots}, keepPrefixes, disk, maxDrafts, seed);
       crowd.run(rounds);
       crowd.finish();
       QVERIFY2(crowd.problem().empty(),
@@ -304,16 +364,21 @@ class KvCachePropertyTest : public QObject {
       sum.preemptions += crowd.counts().preemptions;
       sum.cancelledUnplanned += crowd.counts().cancelledUnplanned;
       sum.rejectedDrafts += crowd.counts().rejectedDrafts;
+      sum.restores += crowd.counts().restores;
+      sum.cancelledRestores += crowd.counts().cancelledRestores;
     }
     qInfo(
         "%d steps, %d hits, %d of them within a block, %d refusals, %d preemptions, "
-        "%d ends before a plan",
+        "%d ends before a plan, %d restores",
         sum.steps,
         sum.hits,
         sum.halfBlockHits,
         sum.refusals,
         sum.preemptions,
-        sum.cancelledUnplanned);
+        sum.cancelledUnplanned,
+        sum.restores);
+    QCOMPARE(sum.restores > 10, disk);
+    QCOMPARE(sum.cancelledRestores > 0, disk);
     QVERIFY(sum.steps > rounds);
     QVERIFY(sum.refusals > 0);
     QVERIFY(sum.cancelledUnplanned > 0);

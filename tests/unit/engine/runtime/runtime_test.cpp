@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <future>
 #include <map>
 #include <random>
@@ -87,7 +88,9 @@ class Rig {
   explicit Rig(int ranks = 1,
                EngineCoreOptions options = serially(),
                std::int64_t contextTokens = kContext,
-               std::int32_t blocks = 64)
+               std::int32_t blocks = 64,
+               const std::filesystem::path& cacheFolder = {},
+               bool hearsOfFetches = true)
       : memory(ranks) {
     options.statsInterval = 10ms;
     comm::Communicator* communicator = nullptr;
@@ -99,9 +102,17 @@ class Rig {
       channel1 = std::move((*made)[1]);
       workerModel =
           std::make_unique<FakeLanguageModel>(workerControl, kVocab, contextTokens, ends[1].get());
-      relay = *PeerRelay::create(*channel0, events, logger, memory);
-      worker = std::async(std::launch::async, [this, end = std::move(ends[1])]() mutable {
-        Worker follower(*channel1, *workerModel, workerLogger, 10ms);
+      relay = *PeerRelay::create(*channel0,
+                                 events,
+                                 logger,
+                                 memory,
+                                 hearsOfFetches ? &fetches : nullptr);
+      std::optional<DiskCacheOptions> disk;
+      if (!cacheFolder.empty()) {
+        disk = diskOptions(cacheFolder / "rank-1");
+      }
+      worker = std::async(std::launch::async, [this, disk, end = std::move(ends[1])]() mutable {
+        Worker follower(*channel1, *workerModel, workerLogger, 10ms, disk);
         const Result<void> done = follower.run();
         if (!done) {
           channel1->goodbye(done.error());
@@ -119,6 +130,13 @@ class Rig {
     settings.maxDrafts = options.scheduler.maxDrafts;
     if (const Result<void> made = runner->createCache(settings); !made) {
       qFatal("%s", made.error().text().c_str());
+    }
+    if (!cacheFolder.empty()) {
+      const Result<void> opened =
+          runner->openDisk(diskOptions(cacheFolder / "rank-0"), logger, fetches);
+      if (!opened) {
+        qFatal("%s", opened.error().text().c_str());
+      }
     }
     core = *EngineCore::create(options, memory, logger, events);
     api::EngineInfo info;
@@ -144,10 +162,15 @@ class Rig {
     ends.clear();
   }
 
+  static DiskCacheOptions diskOptions(const std::filesystem::path& folder) {
+    return {.folder = folder, .limitBytes = 1U << 30U, .model = "fake"};
+  }
+
   RecordingSink events;
   Logger logger{0};
   Logger workerLogger{1};
   MemoryBoard memory;
+  FetchBoard fetches;
   FakeModelControl control;
   FakeModelControl workerControl;
   std::vector<std::unique_ptr<comm::Communicator>> ends;
@@ -204,6 +227,44 @@ api::RequestOutput collect(api::OutputQueue& queue) {
 
 }  // namespace
 
+/// A conversation whose first turn was answered by an engine that is gone, with what it left on the
+/// disks of both ranks.
+struct EndedConversation {
+  EndedConversation() {
+    for (int i = 0; i < 300; ++i) {
+      tokens.push_back(i % 49);
+    }
+    Rig rig(2, EngineCoreOptions{}, 4000, 64, path());
+    const api::RequestOutput first = collect(**rig.core->submit(request("1", tokens, 300)));
+    tokens.insert(tokens.end(), first.tokens.begin(), first.tokens.end());
+    tokens.insert(tokens.end(), {4, 5, 6});
+  }
+
+  [[nodiscard]] std::filesystem::path path() const {
+    return std::filesystem::path(folder.path().toStdString()) / "cache";
+  }
+  [[nodiscard]] std::vector<std::filesystem::path> records(const char* rank,
+                                                           const std::string& kind) const {
+    std::vector<std::filesystem::path> files;
+    for (const auto& entry : std::filesystem::directory_iterator(path() / rank)) {
+      if (entry.path().filename().string().starts_with(kind)) {
+        files.push_back(entry.path());
+      }
+    }
+    return files;
+  }
+
+  QTemporaryDir folder;
+  std::vector<TokenId> tokens;
+};
+
+bool logHas(const Logger& logger, LogLevel level, const std::string& text) {
+  const std::vector<LogRecord> records = logger.recordsAfter(0);
+  return std::any_of(records.begin(), records.end(), [&](const LogRecord& record) {
+    return record.level == level && record.text.find(text) != std::string::npos;
+  });
+}
+
 class StepPlanTest : public QObject {
   Q_OBJECT
 
@@ -212,7 +273,10 @@ class StepPlanTest : public QObject {
     StepPlan plan;
     plan.epoch = 0x1122334455667788;
     plan.step = 9;
-    plan.operations = {{{3, 128, 4}}, {9, 10}, {{5, 6}, {7, 8}}, {{4, 2, 256}}};
+    plan.operations.saves = {{3, 128, 4}};
+    plan.operations.discards = {9, 10};
+    plan.operations.copies = {{5, 6}, {7, 8}};
+    plan.operations.restores = {{4, 2, 256}};
     plan.chunks = {{5, 1000, {1, 2, 129279}, 1, 0, 3, {40, 41}}, {6, 7, {7}, 1, 2, 0, {}}};
     const std::vector<std::byte> bytes = encode(plan);
     const Result<StepPlan> back = decodeStepPlan(bytes);
@@ -221,6 +285,49 @@ class StepPlanTest : public QObject {
     for (std::size_t cut = 0; cut < bytes.size(); ++cut) {
       QVERIFY(!decodeStepPlan(std::span(bytes).first(cut)).ok());
     }
+  }
+
+  void aPlanWithWorkForTheDiskReadsBackAndNoPrefixOfItDoes() {
+    const auto piece = [](kvcache::RecordKind kind, std::uint8_t first, std::int32_t id) {
+      kvcache::DiskPiece made{{kind, {}}, id};
+      made.record.key.bytes = {first, 2, 3};
+      return made;
+    };
+    for (const bool stores : {true, false}) {
+      StepPlan plan;
+      plan.operations.saves = {{3, 128, 4}};
+      if (stores) {
+        plan.operations.stores = {piece(kvcache::RecordKind::Snapshot, 9, 4),
+                                  piece(kvcache::RecordKind::Block, 255, 70000)};
+      }
+      plan.operations.fills = {piece(kvcache::RecordKind::Block, 1, 0)};
+      plan.chunks = {{5, 1000, {1}, 1, 0, 3, {}}};
+      const std::vector<std::byte> bytes = encode(plan);
+      const Result<StepPlan> back = decodeStepPlan(bytes);
+      QVERIFY(back.ok());
+      QVERIFY(*back == plan);
+      for (std::size_t cut = 0; cut < bytes.size(); ++cut) {
+        QVERIFY(!decodeStepPlan(std::span(bytes).first(cut)).ok());
+      }
+    }
+  }
+
+  void aFetchAndWhatBecameOfItReadBack() {
+    kvcache::RecordId record{kvcache::RecordKind::Snapshot, {}};
+    record.key.bytes = {7, 0, 255};
+    const FetchOrder order{1ULL << 40U, {record, {}}};
+    QVERIFY(*decodeFetchOrder(encode(order)) == order);
+    const kvcache::FetchOutcome good{5, "", std::nullopt};
+    QVERIFY(*decodeFetchOutcome(encode(good)) == good);
+    const kvcache::FetchOutcome bad{6, "gone", record};
+    const std::vector<std::byte> bytes = encode(bad);
+    QVERIFY(*decodeFetchOutcome(bytes) == bad);
+    for (std::size_t cut = 0; cut < bytes.size(); ++cut) {
+      QVERIFY(!decodeFetchOutcome(std::span(bytes).first(cut)).ok());
+    }
+    std::vector<std::byte> unknownKind = encode(order);
+    unknownKind[12] = std::byte(3);
+    QVERIFY(!decodeFetchOrder(unknownKind).ok());
   }
 
   void aDecodeStepOfSixSequencesIsUnderOneKibibyte() {
@@ -673,22 +780,170 @@ class EngineCoreTest : public QObject {
     QCOMPARE(second.tokens, expectedAnswer(conversation, 20));
   }
 
+  void anEndedEnginesConversationGoesOnFromTheDisk() {
+    const EndedConversation ended;
+    Rig rig(2, EngineCoreOptions{}, 4000, 64, ended.path());
+    const api::RequestOutput second = collect(**rig.core->submit(request("2", ended.tokens, 20)));
+    QCOMPARE(second.tokens, expectedAnswer(ended.tokens, 20));
+    QCOMPARE(second.usage.cachedTokens, 512);  // as it finds in memory without a restart
+    QTRY_COMPARE(rig.core->stats()->prefixCache.diskHitTokens.value(), 512U);
+    QVERIFY(rig.core->stats()->prefixCache.diskBytes.value() > 0);
+    QTRY_COMPARE(rig.core->stats()->kvTokensUsed, 0);
+
+    // Now it is in memory.
+    const api::RequestOutput again = collect(**rig.core->submit(request("3", ended.tokens, 5)));
+    QCOMPARE(again.tokens, expectedAnswer(ended.tokens, 5));
+    QVERIFY(again.usage.cachedTokens >= 512);
+    QCOMPARE(rig.core->stats()->prefixCache.diskHitTokens.value(), 512U);
+  }
+
+  void aPrefixThatIsHalfInMemoryIsCompletedFromTheDisk() {
+    const EndedConversation ended;
+    Rig rig(2, EngineCoreOptions{}, 4000, 64, ended.path());
+    const std::vector<TokenId> beginning(ended.tokens.begin(), ended.tokens.begin() + 257);
+    const api::RequestOutput first = collect(**rig.core->submit(request("1", beginning, 2)));
+    QCOMPARE(first.tokens, expectedAnswer(beginning, 2));
+    QCOMPARE(first.usage.cachedTokens, 256);
+    const api::RequestOutput second = collect(**rig.core->submit(request("2", ended.tokens, 20)));
+    QCOMPARE(second.tokens, expectedAnswer(ended.tokens, 20));
+    QCOMPARE(second.usage.cachedTokens, 512);
+    QTRY_COMPARE(rig.core->stats()->prefixCache.diskHitTokens.value(), 512U);
+  }
+
+  void whatRankOneDoesNotHaveIsComputedAnewAndStoredAgain() {
+    const EndedConversation ended;
+    QVERIFY(std::filesystem::remove_all(ended.path() / "rank-1") > 1);
+    {
+      Rig rig(2, EngineCoreOptions{}, 4000, 64, ended.path());
+      const api::RequestOutput second = collect(**rig.core->submit(request("2", ended.tokens, 20)));
+      QCOMPARE(second.tokens, expectedAnswer(ended.tokens, 20));
+      QCOMPARE(second.usage.cachedTokens, 0);
+      QVERIFY(logHas(rig.logger, LogLevel::Warning, "could not come back from rank 1's disk"));
+      QCOMPARE(rig.core->state(), api::EngineState::Ready);
+    }
+    Rig rig(2, EngineCoreOptions{}, 4000, 64, ended.path());
+    const api::RequestOutput third = collect(**rig.core->submit(request("3", ended.tokens, 20)));
+    QCOMPARE(third.tokens, expectedAnswer(ended.tokens, 20));
+    QVERIFY(third.usage.cachedTokens >= 512);
+  }
+
+  void aDamagedRecordIsNotUsedAndDeleted_data() {
+    QTest::addColumn<QString>("rank");
+    QTest::addColumn<QString>("kind");
+    for (const char* rank : {"rank-0", "rank-1"}) {
+      for (const char* kind : {"block", "snapshot"}) {
+        QTest::addRow("a %s of %s", kind, rank) << QString(rank) << QString(kind);
+      }
+    }
+  }
+  void aDamagedRecordIsNotUsedAndDeleted() {
+    QFETCH(QString, rank);
+    QFETCH(QString, kind);
+    const EndedConversation ended;
+    const auto files = ended.records(rank.toUtf8().constData(), kind.toStdString());
+    QVERIFY(!files.empty());
+    for (const std::filesystem::path& path : files) {
+      QFile file(QString::fromStdString(path.string()));
+      QVERIFY(file.open(QIODevice::ReadWrite));
+      QVERIFY(file.seek(file.size() / 2));
+      const char byte = file.peek(1).at(0);
+      QVERIFY(file.putChar(static_cast<char>(byte ^ 1)));
+    }
+    {
+      Rig rig(2, EngineCoreOptions{}, 4000, 64, ended.path());
+      const api::RequestOutput second = collect(**rig.core->submit(request("2", ended.tokens, 20)));
+      QCOMPARE(second.tokens, expectedAnswer(ended.tokens, 20));
+      QCOMPARE(second.usage.cachedTokens, 0);
+      QVERIFY(logHas(rig.logger, LogLevel::Warning, "could not come back"));
+      QVERIFY(
+          logHas(rank == "rank-0" ? rig.logger : rig.workerLogger, LogLevel::Warning, "damaged"));
+    }
+    Rig rig(2, EngineCoreOptions{}, 4000, 64, ended.path());
+    QVERIFY(collect(**rig.core->submit(request("3", ended.tokens, 20))).usage.cachedTokens >= 512);
+  }
+
+  void theRecordsOfAnotherModelAreNotUsed() {
+    const EndedConversation ended;
+    QVERIFY(!ended.records("rank-0", "snapshot").empty());
+    EngineCoreOptions withoutMtp;
+    withoutMtp.scheduler.maxDrafts = 0;
+    Rig rig(2, withoutMtp, 4000, 64, ended.path());
+    QVERIFY(ended.records("rank-0", "snapshot").empty());
+    const api::RequestOutput second = collect(**rig.core->submit(request("2", ended.tokens, 20)));
+    QCOMPARE(second.tokens, expectedAnswer(ended.tokens, 20));
+    QCOMPARE(second.usage.cachedTokens, 0);
+  }
+
+  void aDiskThatDoesNotAnswerInTimeCostsOnlyTime() {
+    const EndedConversation ended;
+    EngineCoreOptions options;
+    options.disk.patience = 100ms;
+    Rig rig(2, options, 4000, 64, ended.path(), false);
+    const api::RequestOutput second = collect(**rig.core->submit(request("2", ended.tokens, 20)));
+    QCOMPARE(second.tokens, expectedAnswer(ended.tokens, 20));
+    QCOMPARE(second.usage.cachedTokens, 0);
+    QVERIFY(logHas(rig.logger, LogLevel::Warning, "not read in 100 ms"));
+  }
+
+  void othersAreAnsweredWhileAPrefixIsOnItsWay() {
+    const EndedConversation ended;
+    EngineCoreOptions options;
+    options.disk.patience = 60s;
+    Rig rig(2, options, 4000, 64, ended.path(), false);
+    const auto waiting = *rig.core->submit(request("waiting", ended.tokens, 20));
+    QCOMPARE(collect(**rig.core->submit(request("other", {1, 2, 3}, 9))).tokens,
+             expectedAnswer({1, 2, 3}, 9));
+    QVERIFY(!waiting->pop(0ms).has_value());
+    rig.core->cancel("waiting");
+    QCOMPARE(collect(*waiting).finish, api::FinishReason::Cancelled);
+  }
+
+  void withoutAFolderNothingIsWritten() {
+    QTemporaryDir folder;
+    Rig rig(2, EngineCoreOptions{}, 4000);
+    const std::vector<TokenId> prompt(300, 3);
+    QCOMPARE(collect(**rig.core->submit(request("r", prompt, 9))).tokens,
+             expectedAnswer(prompt, 9));
+    QTRY_COMPARE(rig.core->stats()->requestsFinished, 1U);
+    QVERIFY(!rig.core->stats()->prefixCache.diskBytes.has_value());
+    // And without prefixes neither, though there is one.
+    EngineCoreOptions keepingNothing;
+    keepingNothing.keepPrefixes = false;
+    const std::filesystem::path path = std::filesystem::path(folder.path().toStdString()) / "c";
+    {
+      Rig other(1, keepingNothing, 4000, 64, path);
+      QCOMPARE(collect(**other.core->submit(request("r", prompt, 9))).tokens,
+               expectedAnswer(prompt, 9));
+    }
+    for (const auto& entry : std::filesystem::directory_iterator(path / "rank-0")) {
+      QVERIFY2(!entry.path().string().ends_with(".kv"), entry.path().c_str());
+    }
+  }
+
   void anyMixOfRequestsGivesEachTheAnswerItGetsAlone_data() {
     QTest::addColumn<int>("ranks");
     QTest::addColumn<int>("blocks");
-    QTest::newRow("one rank, room for all") << 1 << 64;
-    QTest::newRow("two ranks, room for all") << 2 << 64;
-    QTest::newRow("two ranks, too few blocks for all") << 2 << 12;
+    QTest::addColumn<bool>("disk");
+    QTest::newRow("one rank, room for all") << 1 << 64 << false;
+    QTest::newRow("two ranks, room for all") << 2 << 64 << false;
+    QTest::newRow("two ranks, too few blocks for all") << 2 << 12 << false;
+    QTest::newRow("two ranks with disks, too few blocks for all") << 2 << 12 << true;
   }
   void anyMixOfRequestsGivesEachTheAnswerItGetsAlone() {
     QFETCH(int, ranks);
     QFETCH(int, blocks);
+    QFETCH(bool, disk);
+    QTemporaryDir folder;
     EngineCoreOptions options;
     options.scheduler.alwaysDraft = true;
     options.scheduler.maxRunning = 4;
     options.scheduler.maxQueued = 1000;
     options.scheduler.prefillChunkTokens = 100;
-    Rig rig(ranks, options, 2000, blocks);
+    Rig rig(ranks,
+            options,
+            2000,
+            blocks,
+            disk ? std::filesystem::path(folder.path().toStdString()) : std::filesystem::path());
     std::mt19937 random(7);
     std::vector<std::vector<TokenId>> prompts;
     std::vector<std::int64_t> lengths;
@@ -727,7 +982,11 @@ class EngineCoreTest : public QObject {
     }
     QTRY_COMPARE(rig.core->stats()->kvTokensUsed, 0);
     QCOMPARE(rig.core->state(), api::EngineState::Ready);
-    QCOMPARE(rig.core->stats()->preemptions > 0, blocks < 64);
+    if (disk) {
+      QVERIFY(rig.core->stats()->prefixCache.diskHitTokens.value() > 0);
+    } else {
+      QCOMPARE(rig.core->stats()->preemptions > 0, blocks < 64);
+    }
   }
 
   void aWorkerThatBreaksFailsTheEngineWithItsReason() {

@@ -406,6 +406,38 @@ class SchedulerTest : public QObject {
     QCOMPARE(rig.finished.count("b"), 1U);
   }
 
+  void whoWaitsForItsPrefixKeepsItsPlaceAndHoldsUpNobodyElse() {
+    struct Bringing final : PrefixSource {
+      bool isBringing(Sequence& sequence, std::int64_t reserveTokens) override {
+        reserved = reserveTokens;
+        return sequence.id == "brought" && !arrived;
+      }
+      bool arrived = false;
+      std::int64_t reserved = 0;
+    } source;
+    SchedulerLimits limits;
+    limits.maxRunning = 2;
+    Rig rig(limits);
+    rig.scheduler.setPrefixSource(&source);
+    QVERIFY(rig.submit("brought", 300, 40).ok());
+    QVERIFY(rig.step().empty());
+    QVERIFY(source.reserved >= 340);
+    QVERIFY(rig.submit("other", 30, 100).ok());
+    QVERIFY(rig.submit("third", 30, 100).ok());
+    for (int i = 0; i < 5; ++i) {
+      const std::vector<ScheduledChunk> chunks = rig.step();
+      QVERIFY(countOf(chunks, "other") > 0);
+      QCOMPARE(countOf(chunks, "third"), 0);  // the other place is not its
+    }
+    source.arrived = true;
+    QVERIFY(countOf(rig.step(), "brought") > 0);
+    rig.runToEnd();
+    for (const char* id : {"brought", "other", "third"}) {
+      QVERIFY(isItsOwnText(*rig.finished[id]));
+    }
+    QVERIFY(rig.finishedAt["third"] > rig.finishedAt["brought"]);
+  }
+
   void aDeadlineIsReportedForRunningAndWaitingSequences() {
     Rig rig({.maxRunning = 1});
     for (const char* id : {"a", "b", "c"}) {
