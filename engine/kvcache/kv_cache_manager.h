@@ -142,6 +142,8 @@ class KvCacheManager {
   /// decided later.
   [[nodiscard]] CacheOperations takeOperations();
   [[nodiscard]] bool hasOperations() const { return !pending_.empty(); }
+  /// Whether a restore is finished but for its plan: until then none can begin.
+  [[nodiscard]] bool hasFills() const { return !pending_.fills.empty(); }
 
   [[nodiscard]] KvUsage usage() const;
   [[nodiscard]] std::int32_t freeSlots() const { return slots_.free(); }

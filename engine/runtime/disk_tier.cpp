@@ -57,7 +57,7 @@ bool DiskTier::isBringing(Sequence& sequence, std::int64_t reserveTokens) {
     return false;
   }
   // Another's prefix is on its way: this one's turn is soon.
-  return bringing_ || begin(sequence, reserveTokens);
+  return bringing_ || kv_.hasFills() || begin(sequence, reserveTokens);
 }
 
 std::int64_t DiskTier::findOnDisk(const Sequence& sequence, std::int64_t inMemory) const {
@@ -124,8 +124,14 @@ bool DiskTier::begin(Sequence& sequence, std::int64_t reserveTokens) {
 }
 
 void DiskTier::select(kvcache::CacheOperations& operations) const {
-  std::erase_if(operations.stores, [this](const kvcache::DiskPiece& piece) {
-    return !runner_.disk()->wants(piece.record);
+  // What the limit leaves out is the end of a path, which the next prefix of it brings up again.
+  std::uint64_t bytes = 0;
+  std::erase_if(operations.stores, [&](const kvcache::DiskPiece& piece) {
+    if (bytes > limits_.storeBytes || !runner_.disk()->wants(piece.record)) {
+      return true;
+    }
+    bytes += runner_.disk()->bytesOf(piece.record.kind);
+    return false;
   });
 }
 

@@ -24,6 +24,9 @@ struct DiskTierLimits {
   std::chrono::milliseconds patience{5000};
   /// What one fetch may hold in each rank's memory until a plan fills it in.
   std::uint64_t fetchBytes = std::uint64_t{1} << 30U;
+  /// What one plan may have copied for the disk, give or take a piece: the engine stands still
+  /// while it is.
+  std::uint64_t storeBytes = std::uint64_t{64} << 20U;
 };
 
 /// A prefix counts as there only once every rank has read all of it from its own disk; its index
@@ -47,7 +50,8 @@ class DiskTier final : public PrefixSource {
   // PrefixSource
   [[nodiscard]] bool isBringing(Sequence& sequence, std::int64_t reserveTokens) override;
 
-  /// Takes out of `operations` the stores of what the disk has or will have.
+  /// Takes out of `operations` the stores of what the disk has or will have, and what is too much
+  /// for one plan.
   void select(kvcache::CacheOperations& operations) const;
 
   /// Goes on with what the ranks have fetched, or have not in time. Before every schedule().

@@ -440,19 +440,23 @@ kvcache::CacheOperations EngineCore::takeOperations() {
   return operations;
 }
 
-Result<void> EngineCore::carryOutOperations() {
+Result<bool> EngineCore::carryOutOperations() {
   if (!disk_ || !kv_->hasOperations()) {
-    return {};
+    return false;
   }
   const Result<StepOutcome> done = runner_->step(takeOperations(), {});
-  return done ? Result<void>() : Result<void>(done.error());
+  return done ? Result<bool>(true) : Result<bool>(done.error());
 }
 
 Result<void> EngineCore::rest() {
-  if (Result<void> done = carryOutOperations(); !done) {
-    return done;
+  const Result<bool> done = carryOutOperations();
+  if (!done) {
+    return done.error();
   }
-  waitForWork();
+  // A sequence may have waited for just that.
+  if (!*done || scheduler_->empty()) {
+    waitForWork();
+  }
   return {};
 }
 
@@ -624,7 +628,7 @@ void EngineCore::conclude(const std::optional<Error>& fatal) {
   }
   finishAll(fatal ? api::FinishReason::Failed : api::FinishReason::Cancelled, fatal);
   if (!fatal) {
-    if (const Result<void> stored = carryOutOperations(); !stored) {
+    if (const Result<bool> stored = carryOutOperations(); !stored) {
       logger_.warning("cache", "what ended last is not on the disk: {}", stored.error().message);
     }
   }

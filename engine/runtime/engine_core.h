@@ -129,8 +129,9 @@ class EngineCore final : public api::EngineClient {
   void shrinkPrefixes(std::uint64_t bytes);
   void waitForWork();
   [[nodiscard]] kvcache::CacheOperations takeOperations();
-  /// For what no step is near to carry, so that it need not wait for the next request.
-  Result<void> carryOutOperations();
+  /// For what no step is near to carry, so that it need not wait for the next request. Whether
+  /// there was something.
+  Result<bool> carryOutOperations();
   /// Waits for work, with nothing left undone.
   Result<void> rest();
   Result<void> runStep();

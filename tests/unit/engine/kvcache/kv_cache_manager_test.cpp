@@ -12,6 +12,7 @@
 
 #include "engine/base/token_id.h"
 #include "engine/kvcache/cache_operations.h"
+#include "engine/kvcache/token_hash.h"
 #include "tests/unit/engine/kvcache/cache_rig.h"
 
 using namespace tandem;
@@ -143,23 +144,27 @@ class KvCacheManagerTest : public QObject {
   }
 
   void aStoreGoesWithItsSnapshot() {
-    CacheRig rig({16, 1, 1});
+    CacheRig rig({16, 2, 1});
     rig.manager.storePrefixes();
-    std::optional<Run> first = rig.admit(text(128 + 5));
-    rig.runTo(*first);  // keeps 128, with the only snapshot
-    rig.release(*first);
-    std::optional<Run> second = rig.admit(text(128 + 5, 1000));
+    std::optional<Run> first = rig.admit(text(133));
+    std::optional<Run> second = rig.admit(text(133, 1000));
+    QVERIFY(rig.prepare(*first, 128));
     QVERIFY(rig.prepare(*second, 128));
-    rig.plan({&*second});
-    rig.feed(*second);  // takes the snapshot from the first one
-    const CacheOperations operations = rig.plan({});
+    rig.plan({&*first, &*second});
+    rig.feed(*first);   // keeps 128 tokens with the only snapshot
+    rig.feed(*second);  // takes it from that one
+    const CacheOperations operations = rig.plan({&*first, &*second});
+    QCOMPARE(operations.saves.size(), 1U);
+    QCOMPARE(operations.saves[0].slot, second->kv.slot);
+    const CacheKey key = keyOf(chainsOf(text(128, 1000))[0]);
     const auto snapshots = std::count_if(
         operations.stores.begin(),
         operations.stores.end(),
         [](const DiskPiece& piece) { return piece.record.kind == RecordKind::Snapshot; });
     QCOMPARE(snapshots, 1);
-    QCOMPARE(operations.saves.size(), 1U);
+    QVERIFY(rig.memory.onDisk({RecordKind::Snapshot, key}));
     VERIFY_MEMORY(rig);
+    rig.release(*first);
     rig.release(*second);
     QVERIFY(nothingInUse(rig.manager));
   }

@@ -898,6 +898,33 @@ class EngineCoreTest : public QObject {
     QCOMPARE(collect(*waiting).finish, api::FinishReason::Cancelled);
   }
 
+  void twoConversationsComeBackOneAfterTheOther() {
+    const EndedConversation ended;
+    std::vector<TokenId> other;
+    for (int i = 0; i < 500; ++i) {
+      other.push_back(i % 31);
+    }
+    {
+      Rig rig(2, EngineCoreOptions{}, 4000, 64, ended.path());
+      QCOMPARE(collect(**rig.core->submit(request("1", other, 2))).tokens,
+               expectedAnswer(other, 2));
+    }
+    Rig rig(2, EngineCoreOptions{}, 4000, 64, ended.path());
+    rig.control.valve.close();
+    const auto first = *rig.core->submit(request("first", {1, 2, 3}, 2));
+    QVERIFY(rig.control.valve.waitForArrivals(1));  // both are there when it is looked next
+    const auto second = *rig.core->submit(request("second", ended.tokens, 20));
+    const auto third = *rig.core->submit(request("third", other, 20));
+    rig.control.valve.open();
+    const api::RequestOutput secondOutput = collect(*second);
+    const api::RequestOutput thirdOutput = collect(*third);
+    QCOMPARE(secondOutput.tokens, expectedAnswer(ended.tokens, 20));
+    QCOMPARE(secondOutput.usage.cachedTokens, 512);
+    QCOMPARE(thirdOutput.tokens, expectedAnswer(other, 20));
+    QVERIFY(thirdOutput.usage.cachedTokens >= 256);
+    QCOMPARE(collect(*first).finish, api::FinishReason::Length);
+  }
+
   void withoutAFolderNothingIsWritten() {
     QTemporaryDir folder;
     Rig rig(2, EngineCoreOptions{}, 4000);
