@@ -384,7 +384,9 @@ class KvCachePropertyTest : public QObject {
     QVERIFY(sum.cancelledUnplanned > 0);
     QCOMPARE(sum.hits > 20, keepPrefixes);
     QCOMPARE(sum.halfBlockHits > 10, keepPrefixes);
-    QCOMPARE(sum.preemptions > 0, slots_ > 1 && blocks < 64);
+    if (!disk) {  // restores hold blocks back, so that fewer are started
+      QCOMPARE(sum.preemptions > 0, slots_ > 1 && blocks < 64);
+    }
     QCOMPARE(sum.rejectedDrafts > 0, maxDrafts > 0);
   }
 };

@@ -786,15 +786,15 @@ class EngineCoreTest : public QObject {
     const api::RequestOutput second = collect(**rig.core->submit(request("2", ended.tokens, 20)));
     QCOMPARE(second.tokens, expectedAnswer(ended.tokens, 20));
     QCOMPARE(second.usage.cachedTokens, 512);  // as it finds in memory without a restart
-    QTRY_COMPARE(rig.core->stats()->prefixCache.diskHitTokens.value(), 512U);
-    QVERIFY(rig.core->stats()->prefixCache.diskBytes.value() > 0);
+    QTRY_COMPARE(rig.core->stats()->prefixCache.diskHitTokens.value_or(0), 512U);
+    QVERIFY(rig.core->stats()->prefixCache.diskBytes.value_or(0) > 0);
     QTRY_COMPARE(rig.core->stats()->kvTokensUsed, 0);
 
     // Now it is in memory.
     const api::RequestOutput again = collect(**rig.core->submit(request("3", ended.tokens, 5)));
     QCOMPARE(again.tokens, expectedAnswer(ended.tokens, 5));
     QVERIFY(again.usage.cachedTokens >= 512);
-    QCOMPARE(rig.core->stats()->prefixCache.diskHitTokens.value(), 512U);
+    QCOMPARE(rig.core->stats()->prefixCache.diskHitTokens.value_or(0), 512U);
   }
 
   void aPrefixThatIsHalfInMemoryIsCompletedFromTheDisk() {
@@ -807,7 +807,7 @@ class EngineCoreTest : public QObject {
     const api::RequestOutput second = collect(**rig.core->submit(request("2", ended.tokens, 20)));
     QCOMPARE(second.tokens, expectedAnswer(ended.tokens, 20));
     QCOMPARE(second.usage.cachedTokens, 512);
-    QTRY_COMPARE(rig.core->stats()->prefixCache.diskHitTokens.value(), 512U);
+    QTRY_COMPARE(rig.core->stats()->prefixCache.diskHitTokens.value_or(0), 512U);
   }
 
   void whatRankOneDoesNotHaveIsComputedAnewAndStoredAgain() {
@@ -1010,7 +1010,7 @@ class EngineCoreTest : public QObject {
     QTRY_COMPARE(rig.core->stats()->kvTokensUsed, 0);
     QCOMPARE(rig.core->state(), api::EngineState::Ready);
     if (disk) {
-      QVERIFY(rig.core->stats()->prefixCache.diskHitTokens.value() > 0);
+      QVERIFY(rig.core->stats()->prefixCache.diskHitTokens.value_or(0) > 0);
     } else {
       QCOMPARE(rig.core->stats()->preemptions > 0, blocks < 64);
     }
