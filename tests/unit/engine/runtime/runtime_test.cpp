@@ -950,15 +950,20 @@ class EngineCoreTest : public QObject {
   void anyMixOfRequestsGivesEachTheAnswerItGetsAlone_data() {
     QTest::addColumn<int>("ranks");
     QTest::addColumn<int>("blocks");
+    // Answers that outgrow the cache, so that somebody has to give way; prompts that do, so that
+    // prefixes go.
+    QTest::addColumn<bool>("longAnswers");
     QTest::addColumn<bool>("disk");
-    QTest::newRow("one rank, room for all") << 1 << 64 << false;
-    QTest::newRow("two ranks, room for all") << 2 << 64 << false;
-    QTest::newRow("two ranks, too few blocks for all") << 2 << 12 << false;
-    QTest::newRow("two ranks with disks, too few blocks for all") << 2 << 12 << true;
+    QTest::newRow("one rank, room for all") << 1 << 64 << false << false;
+    QTest::newRow("two ranks, room for all") << 2 << 64 << false << false;
+    QTest::newRow("two ranks, too few blocks for all answers") << 2 << 12 << true << false;
+    QTest::newRow("two ranks with disks, too few blocks for all prefixes")
+        << 2 << 9 << false << true;
   }
   void anyMixOfRequestsGivesEachTheAnswerItGetsAlone() {
     QFETCH(int, ranks);
     QFETCH(int, blocks);
+    QFETCH(bool, longAnswers);
     QFETCH(bool, disk);
     QTemporaryDir folder;
     EngineCoreOptions options;
@@ -976,21 +981,19 @@ class EngineCoreTest : public QObject {
     std::vector<std::int64_t> lengths;
     std::vector<std::shared_ptr<api::OutputQueue>> queues;
     std::set<int> cancelled;
-    for (int i = 0; i < (blocks < 64 ? 8 : 120); ++i) {
+    for (int i = 0; i < (longAnswers ? 8 : 120); ++i) {
       // Half of them continue an earlier prompt, so that prefixes are found and blocks shared.
       std::vector<TokenId> prompt;
       if (i > 0 && random() % 2 == 0) {
         prompt = prompts[random() % prompts.size()];
         prompt.resize(1 + random() % prompt.size());
       }
-      const bool cramped = blocks < 64;
-      const std::size_t more = 1 + random() % (cramped ? 40 : 400);
-      for (std::size_t t = 0; t < more && prompt.size() < (cramped ? 50 : 900); ++t) {
+      const std::size_t more = 1 + random() % (longAnswers ? 40 : 400);
+      for (std::size_t t = 0; t < more && prompt.size() < (longAnswers ? 50 : 900); ++t) {
         prompt.push_back(static_cast<TokenId>(random() % kVocab));
       }
-      // Where there is little room, answers that outgrow it: somebody has to give way.
-      const auto length =
-          static_cast<std::int64_t>((cramped ? 1500 : 1) + random() % (cramped ? 400 : 200));
+      const auto length = static_cast<std::int64_t>((longAnswers ? 1500 : 1) +
+                                                    random() % (longAnswers ? 400 : 200));
       queues.push_back(*rig.core->submit(request(std::to_string(i), prompt, length)));
       prompts.push_back(std::move(prompt));
       lengths.push_back(length);
@@ -1012,7 +1015,7 @@ class EngineCoreTest : public QObject {
     if (disk) {
       QVERIFY(rig.core->stats()->prefixCache.diskHitTokens.value_or(0) > 0);
     } else {
-      QCOMPARE(rig.core->stats()->preemptions > 0, blocks < 64);
+      QCOMPARE(rig.core->stats()->preemptions > 0, longAnswers);
     }
   }
 
