@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <chrono>
 #include <optional>
 
 #include <QCoreApplication>
@@ -15,6 +16,12 @@
 
 namespace tandem::cli {
 
+namespace {
+
+constexpr std::chrono::seconds kLateEvents{5};
+
+}  // namespace
+
 StartCommand::StartCommand(CliOptions options)
     : options_(std::move(options)),
       host_(options_.engine),
@@ -24,6 +31,18 @@ StartCommand::StartCommand(CliOptions options)
   connect(&service_, &app::EngineService::startEventsChanged, this, &StartCommand::eventsChanged);
   connect(&service_, &app::EngineService::reportChanged, this, &StartCommand::reportChanged);
   connect(&interrupts_, &Interrupts::interrupted, this, &StartCommand::interrupt);
+  lateEvents_.setSingleShot(true);
+  lateEvents_.setInterval(kLateEvents);
+  connect(&lateEvents_, &QTimer::timeout, this, [this] {
+    stopWaiting_ = true;
+    printError(
+        {ErrorCode::Timeout,
+         fmt::format("the engine is ready, but not all phases of its start were told within {} s; "
+                     "this start does not count among the usual ones",
+                     kLateEvents.count()),
+         ""});
+    reportChanged();
+  });
   QTimer::singleShot(0, this, &StartCommand::begin);
 }
 
@@ -42,6 +61,9 @@ void StartCommand::eventsChanged(bool restarted) {
   const std::vector<api::PhaseEvent>& events = service_.startEvents();
   while (told_ < events.size() && !finished_) {
     tell(events[told_++]);
+  }
+  if (lateEvents_.isActive()) {
+    reportChanged();
   }
 }
 
@@ -93,10 +115,19 @@ void StartCommand::reportChanged() {
       return;
     case app::EngineLink::Attached:
       if (report.state == api::EngineState::Ready) {
-        ready();
+        if (complete()) {
+          ready();
+        } else if (!lateEvents_.isActive()) {
+          lateEvents_.start();
+        }
       }
       return;
   }
+}
+
+bool StartCommand::complete() const {
+  // A quick engine is Ready when it is first heard of; the events of its start follow.
+  return stopWaiting_ || service_.report().found || app::startRunOf(service_.startEvents());
 }
 
 void StartCommand::ready() {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <QObject>
+#include <QTimer>
 
 #include "app/cli/cli_options.h"
 #include "app/cli/interrupts.h"
@@ -29,6 +30,8 @@ class StartCommand : public QObject {
   void reportChanged();
   void interrupt();
   void ready();
+  /// Whether all events of the start are here, or will not be waited for any longer.
+  [[nodiscard]] bool complete() const;
   void remember();
   void fail();
   void finish(int code);
@@ -41,6 +44,8 @@ class StartCommand : public QObject {
   app::UsualStart usual_;
   std::size_t told_ = 0;  // of the service's events
   std::map<std::pair<api::Phase, int>, std::int64_t> begun_;
+  QTimer lateEvents_;  // runs while the engine is ready and events of its start are missing
+  bool stopWaiting_ = false;
   bool saidFound_ = false;
   bool cancelled_ = false;
   bool finished_ = false;

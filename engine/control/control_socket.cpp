@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <string>
 
@@ -22,6 +23,7 @@ namespace {
 
 constexpr int kBacklog = 16;
 constexpr mode_t kMode = 0660;
+constexpr const char* kUnreadyName = ".new";
 constexpr int kLockTries = 100;
 constexpr int kLockPauseMs = 20;
 
@@ -124,17 +126,27 @@ Result<std::unique_ptr<ControlSocket>> ControlSocket::open(const std::filesystem
   if (const Result<void> cleared = clearPath(path, *address); !cleared) {
     return cleared.error();
   }
+  // It gets its name when it listens: who sees the file can connect, and finds the right mode. The
+  // lock makes the first name ours, and what has it a leftover.
+  const std::filesystem::path unready = folder / kUnreadyName;
+  const Result<sockaddr_un> first = addressOf(unready);
+  if (!first) {
+    return first.error();
+  }
+  ::unlink(unready.c_str());
   FileDescriptor socket = newSocket();
-  if (!socket.valid() || ::bind(socket.get(), plain(*address), sizeof *address) != 0) {
+  if (!socket.valid() || ::bind(socket.get(), plain(*first), sizeof *first) != 0) {
     return systemError(fmt::format("the control socket {} cannot be made", path.string()));
   }
-  std::unique_ptr<ControlSocket> made(new ControlSocket(path, std::move(socket)));
   struct stat info {};
-  // Nobody can connect before listen(), so the mode is right for the first client.
-  if (::lstat(path.c_str(), &info) != 0 || ::chmod(path.c_str(), kMode) != 0 ||
-      ::listen(made->fd(), kBacklog) != 0) {
-    return systemError(fmt::format("the control socket {} cannot be opened", path.string()));
+  if (::lstat(unready.c_str(), &info) != 0 || ::chmod(unready.c_str(), kMode) != 0 ||
+      ::listen(socket.get(), kBacklog) != 0 || ::rename(unready.c_str(), path.c_str()) != 0) {
+    const Error error =
+        systemError(fmt::format("the control socket {} cannot be opened", path.string()));
+    ::unlink(unready.c_str());
+    return error;
   }
+  std::unique_ptr<ControlSocket> made(new ControlSocket(path, std::move(socket)));
   made->group_ = info.st_gid;
   made->device_ = info.st_dev;
   made->inode_ = info.st_ino;

@@ -7,7 +7,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <string>
+#include <thread>
 
 #include <QFile>
 #include <QTemporaryDir>
@@ -67,6 +69,33 @@ class ControlSocketTest final : public QObject {
     const auto socket = ControlSocket::open(path_);
     QVERIFY(socket.ok());
     QVERIFY(ControlClient(path_).connected());
+  }
+
+  void whatAnEngineLeftThatDiedBeforeItListenedIsRemoved() {
+    const std::string unready = folder_.filePath(QStringLiteral(".new")).toStdString();
+    QVERIFY(leaveSocketFile(unready));
+    const auto socket = ControlSocket::open(path_);
+    QVERIFY(socket.ok());
+    QVERIFY(!exists(unready));
+    QVERIFY(ControlClient(path_).connected());
+  }
+
+  void whoSeesItsFileCanConnect() {
+    // A client that is told of the file by the system, as soon as it is there.
+    for (int i = 0; i < 200; ++i) {
+      std::atomic<bool> over = false;
+      bool connected = false;
+      std::thread client([&] {
+        while (!over && !exists(path_)) {
+        }
+        connected = over || ControlClient(path_).connected();
+      });
+      const auto socket = ControlSocket::open(path_);
+      over = !socket.ok();
+      client.join();
+      QVERIFY(socket.ok());
+      QVERIFY(connected);
+    }
   }
 
   void aSocketThatSomebodyListensOnIsLeftAloneAndItsOwnerNamed() {
