@@ -6,10 +6,15 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "engine/cuda/device_matrix.h"
+#include "engine/cuda/device_weights.h"
 #include "engine/device/cuda/cuda_handles.h"
+#include "engine/kernels/cuda/experts.h"
+#include "engine/kernels/cuda/linear.h"
 #include "engine/kernels/cuda/rms_norm.h"
+#include "engine/kernels/cuda/round_activations.h"
 
 namespace tandem::cuda {
 
@@ -139,12 +144,38 @@ class KernellessOperators : public CaseOperators {
 
 class DeviceCaseOperators final : public KernellessOperators {
  public:
-  explicit DeviceCaseOperators(device::UniqueStream stream)
-      : stream_(std::move(stream)) {}
+  DeviceCaseOperators(device::UniqueStream stream, kernels::cuda::DeviceLimits limits)
+      : stream_(std::move(stream)),
+        limits_(limits) {}
 
   [[nodiscard]] std::string_view name() const override { return "cuda"; }
 
-  [[nodiscard]] bool hasKernel(OperatorId op) const override { return op == OperatorId::RmsNorm; }
+  [[nodiscard]] bool hasKernel(OperatorId op) const override {
+    switch (op) {
+      case OperatorId::Linear:
+      case OperatorId::GroupedLinear:
+      case OperatorId::RmsNorm:
+      case OperatorId::Experts:
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  void linear(Matrix<float> out,
+              Matrix<const float> x,
+              const kernels::WeightMatrix& weight,
+              kernels::ActivationRounding rounding) override {
+    attempt(OperatorId::Linear, [&] { return runLinear(out, x, weight, 1, rounding); });
+  }
+
+  void groupedLinear(Matrix<float> out,
+                     Matrix<const float> x,
+                     const kernels::WeightMatrix& weight,
+                     int groups) override {
+    attempt(OperatorId::GroupedLinear,
+            [&] { return runLinear(out, x, weight, groups, kernels::ActivationRounding::None); });
+  }
 
   void rmsNorm(Matrix<float> out,
                Matrix<const float> x,
@@ -153,7 +184,64 @@ class DeviceCaseOperators final : public KernellessOperators {
     attempt(OperatorId::RmsNorm, [&] { return runRmsNorm(out, x, weight, eps); });
   }
 
+  void experts(Matrix<float> out,
+               Matrix<const float> x,
+               Matrix<const std::int32_t> picks,
+               Matrix<const float> weights,
+               const kernels::ExpertWeights& experts,
+               float limit,
+               kernels::ActivationRounding rounding) override {
+    attempt(OperatorId::Experts,
+            [&] { return runExperts(out, x, picks, weights, experts, limit, rounding); });
+  }
+
  private:
+  /// x on the device, rounded as a linear operator of these weights takes it.
+  Result<DeviceMatrix<float>> uploadInput(Matrix<const float> x,
+                                          kernels::WeightFormat format,
+                                          kernels::ActivationRounding rounding) {
+    Result<DeviceMatrix<float>> input = upload(x, stream_.get());
+    const bool quantised =
+        format == kernels::WeightFormat::Fp8Block || format == kernels::WeightFormat::Mxfp4;
+    if (input && quantised && rounding == kernels::ActivationRounding::Fp8Groups) {
+      if (Result<void> done =
+              kernels::cuda::roundActivations(input->view(), input->view(), stream_.get());
+          !done) {
+        return done.error();
+      }
+    }
+    return input;
+  }
+
+  Result<void> runLinear(Matrix<float> out,
+                         Matrix<const float> x,
+                         const kernels::WeightMatrix& weight,
+                         int groups,
+                         kernels::ActivationRounding rounding) {
+    Result<DeviceMatrix<float>> input = uploadInput(x, weight.format, rounding);
+    if (!input) {
+      return input.error();
+    }
+    Result<DeviceWeight> weights = upload(weight, stream_.get());
+    if (!weights) {
+      return weights.error();
+    }
+    Result<DeviceMatrix<float>> result = DeviceMatrix<float>::make(x.rows, weight.rows);
+    if (!result) {
+      return result.error();
+    }
+    if (Result<void> queued = kernels::cuda::groupedLinear(result->view(),
+                                                           input->view(),
+                                                           weights->view,
+                                                           groups,
+                                                           limits_,
+                                                           stream_.get());
+        !queued) {
+      return queued;
+    }
+    return download(out, *result, stream_.get());
+  }
+
   Result<void> runRmsNorm(Matrix<float> out,
                           Matrix<const float> x,
                           std::span<const float> weight,
@@ -183,7 +271,83 @@ class DeviceCaseOperators final : public KernellessOperators {
     return download(out, *result, stream_.get());
   }
 
+  /// Uploads every matrix of `list` into `owned` and makes `list` view the copies.
+  Result<void> uploadAll(std::vector<DeviceWeight>& owned,
+                         std::vector<kernels::WeightMatrix>& list) {
+    for (kernels::WeightMatrix& weight : list) {
+      Result<DeviceWeight> made = upload(weight, stream_.get());
+      if (!made) {
+        return made.error();
+      }
+      weight = made->view;
+      owned.push_back(std::move(*made));
+    }
+    return {};
+  }
+
+  Result<void> runExperts(Matrix<float> out,
+                          Matrix<const float> x,
+                          Matrix<const std::int32_t> picks,
+                          Matrix<const float> weights,
+                          const kernels::ExpertWeights& experts,
+                          float limit,
+                          kernels::ActivationRounding rounding) {
+    std::vector<DeviceWeight> owned;
+    std::vector<kernels::WeightMatrix> gate(experts.gate.begin(), experts.gate.end());
+    std::vector<kernels::WeightMatrix> up(experts.up.begin(), experts.up.end());
+    std::vector<kernels::WeightMatrix> down(experts.down.begin(), experts.down.end());
+    for (std::vector<kernels::WeightMatrix>* list : {&gate, &up, &down}) {
+      if (Result<void> done = uploadAll(owned, *list); !done) {
+        return done;
+      }
+    }
+    kernels::cuda::DeviceExperts shapes;
+    Result<std::vector<kernels::cuda::ExpertPlace>> places =
+        kernels::cuda::placesOf({gate, up, down}, shapes);
+    if (!places) {
+      return places.error();
+    }
+    Result<DeviceMatrix<kernels::cuda::ExpertPlace>> table =
+        upload(Matrix<const kernels::cuda::ExpertPlace>(places->data(),
+                                                        1,
+                                                        static_cast<std::int64_t>(places->size())),
+               stream_.get());
+    Result<DeviceMatrix<float>> input = uploadInput(x, shapes.format, rounding);
+    Result<DeviceMatrix<std::int32_t>> chosen = upload(picks, stream_.get());
+    Result<DeviceMatrix<float>> shares = upload(weights, stream_.get());
+    Result<DeviceMatrix<float>> sum = upload(Matrix<const float>(out), stream_.get());
+    Result<DeviceMatrix<float>> hidden =
+        DeviceMatrix<float>::make(x.rows * picks.cols, shapes.gate.rows);
+    Result<DeviceMatrix<std::int32_t>> plan = DeviceMatrix<std::int32_t>::make(
+        (x.rows + kernels::cuda::kExpertRows - 1) / kernels::cuda::kExpertRows,
+        kernels::cuda::expertPlanColumns(picks.cols));
+    for (const Result<DeviceMatrix<float>>* made : {&input, &shares, &sum, &hidden}) {
+      if (!*made) {
+        return made->error();
+      }
+    }
+    if (!table || !chosen || !plan) {
+      return !table ? table.error() : !chosen ? chosen.error() : plan.error();
+    }
+    shapes.places = table->view().data;
+    if (Result<void> queued = kernels::cuda::experts(sum->view(),
+                                                     input->view(),
+                                                     chosen->view(),
+                                                     shares->view(),
+                                                     shapes,
+                                                     limit,
+                                                     rounding,
+                                                     {hidden->view(), plan->view()},
+                                                     limits_,
+                                                     stream_.get());
+        !queued) {
+      return queued;
+    }
+    return download(out, *sum, stream_.get());
+  }
+
   device::UniqueStream stream_;
+  kernels::cuda::DeviceLimits limits_;
 };
 
 }  // namespace
@@ -193,7 +357,12 @@ Result<std::unique_ptr<CaseOperators>> makeCaseOperators() {
   if (!stream) {
     return stream.error();
   }
-  return std::unique_ptr<CaseOperators>(std::make_unique<DeviceCaseOperators>(std::move(*stream)));
+  const Result<kernels::cuda::DeviceLimits> limits = kernels::cuda::currentDeviceLimits();
+  if (!limits) {
+    return limits.error();
+  }
+  return std::unique_ptr<CaseOperators>(
+      std::make_unique<DeviceCaseOperators>(std::move(*stream), *limits));
 }
 
 }  // namespace tandem::cuda
