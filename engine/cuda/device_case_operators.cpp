@@ -12,9 +12,11 @@
 #include "engine/cuda/device_weights.h"
 #include "engine/device/cuda/cuda_handles.h"
 #include "engine/kernels/cuda/experts.h"
+#include "engine/kernels/cuda/hyper_connection.h"
 #include "engine/kernels/cuda/linear.h"
 #include "engine/kernels/cuda/rms_norm.h"
 #include "engine/kernels/cuda/round_activations.h"
+#include "engine/kernels/cuda/route.h"
 
 namespace tandem::cuda {
 
@@ -155,6 +157,10 @@ class DeviceCaseOperators final : public KernellessOperators {
       case OperatorId::Linear:
       case OperatorId::GroupedLinear:
       case OperatorId::RmsNorm:
+      case OperatorId::HyperPre:
+      case OperatorId::HyperPost:
+      case OperatorId::HyperHead:
+      case OperatorId::Route:
       case OperatorId::Experts:
         return true;
       default:
@@ -184,6 +190,33 @@ class DeviceCaseOperators final : public KernellessOperators {
     attempt(OperatorId::RmsNorm, [&] { return runRmsNorm(out, x, weight, eps); });
   }
 
+  void hyperPre(Matrix<float> x,
+                kernels::HyperConnectionMix mix,
+                Matrix<const float> streams,
+                const kernels::HyperConnectionWeights& weights) override {
+    attempt(OperatorId::HyperPre, [&] { return runHyperPre(x, &mix, streams, weights); });
+  }
+
+  void hyperPost(Matrix<float> streams,
+                 Matrix<const float> y,
+                 const kernels::HyperConnectionMix& mix) override {
+    attempt(OperatorId::HyperPost, [&] { return runHyperPost(streams, y, mix); });
+  }
+
+  void hyperHead(Matrix<float> x,
+                 Matrix<const float> streams,
+                 const kernels::HyperConnectionWeights& weights) override {
+    attempt(OperatorId::HyperHead, [&] { return runHyperPre(x, nullptr, streams, weights); });
+  }
+
+  void route(Matrix<std::int32_t> picks,
+             Matrix<float> weights,
+             Matrix<const float> x,
+             std::span<const TokenId> tokens,
+             const kernels::RouterWeights& router) override {
+    attempt(OperatorId::Route, [&] { return runRoute(picks, weights, x, tokens, router); });
+  }
+
   void experts(Matrix<float> out,
                Matrix<const float> x,
                Matrix<const std::int32_t> picks,
@@ -196,6 +229,13 @@ class DeviceCaseOperators final : public KernellessOperators {
   }
 
  private:
+  /// A list as one row on the device.
+  template <typename T>
+  Result<DeviceMatrix<T>> uploadList(std::span<const T> list) {
+    return upload(Matrix<const T>(list.data(), 1, static_cast<std::int64_t>(list.size())),
+                  stream_.get());
+  }
+
   /// x on the device, rounded as a linear operator of these weights takes it.
   Result<DeviceMatrix<float>> uploadInput(Matrix<const float> x,
                                           kernels::WeightFormat format,
@@ -344,6 +384,121 @@ class DeviceCaseOperators final : public KernellessOperators {
       return queued;
     }
     return download(out, *sum, stream_.get());
+  }
+
+  /// The head when there is no mix.
+  Result<void> runHyperPre(Matrix<float> x,
+                           const kernels::HyperConnectionMix* mix,
+                           Matrix<const float> streams,
+                           const kernels::HyperConnectionWeights& weights) {
+    const std::int64_t m = streams.cols / x.cols;
+    Result<DeviceMatrix<float>> input = upload(streams, stream_.get());
+    Result<DeviceMatrix<float>> fn = upload(weights.fn, stream_.get());
+    Result<DeviceMatrix<float>> base = uploadList(weights.base);
+    Result<DeviceMatrix<float>> scale = uploadList(weights.scale);
+    Result<DeviceMatrix<float>> result = DeviceMatrix<float>::make(x.rows, x.cols);
+    Result<DeviceMatrix<float>> post = DeviceMatrix<float>::make(x.rows, m);
+    Result<DeviceMatrix<float>> comb = DeviceMatrix<float>::make(x.rows, m * m);
+    Result<DeviceMatrix<float>> scratch =
+        DeviceMatrix<float>::make(1, kernels::cuda::hyperScratchFloats(x.rows));
+    for (const auto* made : {&input, &fn, &base, &scale, &result, &post, &comb, &scratch}) {
+      if (!*made) {
+        return made->error();
+      }
+    }
+    const kernels::cuda::DeviceHyperConnection parameters{fn->view(),
+                                                          base->view().data,
+                                                          scale->view().data,
+                                                          weights.sinkhornIterations,
+                                                          weights.eps,
+                                                          weights.normEps};
+    Result<void> queued = mix == nullptr ? kernels::cuda::hyperHead(result->view(),
+                                                                    input->view(),
+                                                                    parameters,
+                                                                    scratch->view().data,
+                                                                    stream_.get())
+                                         : kernels::cuda::hyperPre(result->view(),
+                                                                   post->view(),
+                                                                   comb->view(),
+                                                                   input->view(),
+                                                                   parameters,
+                                                                   scratch->view().data,
+                                                                   stream_.get());
+    if (queued && mix != nullptr) {
+      queued = download(mix->post, *post, stream_.get());
+    }
+    if (queued && mix != nullptr) {
+      queued = download(mix->comb, *comb, stream_.get());
+    }
+    return queued ? download(x, *result, stream_.get()) : queued;
+  }
+
+  Result<void> runHyperPost(Matrix<float> streams,
+                            Matrix<const float> y,
+                            const kernels::HyperConnectionMix& mix) {
+    Result<DeviceMatrix<float>> result = upload(Matrix<const float>(streams), stream_.get());
+    Result<DeviceMatrix<float>> input = upload(y, stream_.get());
+    Result<DeviceMatrix<float>> post = upload(Matrix<const float>(mix.post), stream_.get());
+    Result<DeviceMatrix<float>> comb = upload(Matrix<const float>(mix.comb), stream_.get());
+    for (const auto* made : {&result, &input, &post, &comb}) {
+      if (!*made) {
+        return made->error();
+      }
+    }
+    if (Result<void> queued = kernels::cuda::hyperPost(result->view(),
+                                                       input->view(),
+                                                       post->view(),
+                                                       comb->view(),
+                                                       stream_.get());
+        !queued) {
+      return queued;
+    }
+    return download(streams, *result, stream_.get());
+  }
+
+  Result<void> runRoute(Matrix<std::int32_t> picks,
+                        Matrix<float> weights,
+                        Matrix<const float> x,
+                        std::span<const TokenId> tokens,
+                        const kernels::RouterWeights& router) {
+    Result<DeviceMatrix<float>> input = upload(x, stream_.get());
+    Result<DeviceWeight> gate = upload(router.gate, stream_.get());
+    Result<DeviceMatrix<float>> bias = uploadList(router.bias);
+    Result<DeviceMatrix<std::int32_t>> table = upload(router.hashTable, stream_.get());
+    Result<DeviceMatrix<TokenId>> ids = uploadList(tokens);
+    Result<DeviceMatrix<float>> logits = DeviceMatrix<float>::make(x.rows, router.gate.rows);
+    Result<DeviceMatrix<std::int32_t>> chosen =
+        DeviceMatrix<std::int32_t>::make(picks.rows, picks.cols);
+    Result<DeviceMatrix<float>> shares = DeviceMatrix<float>::make(weights.rows, weights.cols);
+    if (!gate) {
+      return gate.error();
+    }
+    for (const auto* made : {&input, &bias, &logits, &shares}) {
+      if (!*made) {
+        return made->error();
+      }
+    }
+    for (const auto* made : {&table, &ids, &chosen}) {
+      if (!*made) {
+        return made->error();
+      }
+    }
+    Result<void> done =
+        kernels::cuda::linear(logits->view(), input->view(), gate->view, limits_, stream_.get());
+    if (done) {
+      done = kernels::cuda::route(chosen->view(),
+                                  shares->view(),
+                                  logits->view(),
+                                  router.bias.empty() ? nullptr : bias->view().data,
+                                  table->view(),
+                                  ids->view().data,
+                                  router.scale,
+                                  stream_.get());
+    }
+    if (done) {
+      done = download(picks, *chosen, stream_.get());
+    }
+    return done ? download(weights, *shares, stream_.get()) : done;
   }
 
   device::UniqueStream stream_;

@@ -18,8 +18,10 @@
 #include "engine/cuda/device_weights.h"
 #include "engine/device/cuda/cuda_handles.h"
 #include "engine/kernels/cuda/experts.h"
+#include "engine/kernels/cuda/hyper_connection.h"
 #include "engine/kernels/cuda/linear.h"
 #include "engine/kernels/cuda/rms_norm.h"
+#include "engine/kernels/cuda/route.h"
 
 namespace tandem::cuda {
 
@@ -86,7 +88,7 @@ Result<Spread> timeCalls(const Bench& bench, int copies, const Call& call) {
     return done.error();
   }
   TANDEM_CHECK_CUDA(cudaStreamSynchronize(bench.stream));
-  TANDEM_CHECK_CUDA(cudaStreamBeginCapture(bench.stream, cudaStreamCaptureModeThreadLocal));
+  TANDEM_CHECK_CUDA(cudaStreamBeginCapture(bench.stream, cudaStreamCaptureModeRelaxed));
   Result<void> queued;
   for (int copy = 0; copy < copies && queued; ++copy) {
     queued = call(copy);
@@ -482,6 +484,118 @@ Result<void> benchNorm(Bench& bench) {
   return {};
 }
 
+/// Both kernels of hyperPre, and hyperPost.
+Result<void> benchHyper(Bench& bench) {
+  constexpr std::int64_t kDim = 4096;
+  constexpr std::int64_t kStreams = 4;
+  constexpr std::int64_t kLogits = (2 + kStreams) * kStreams;
+  constexpr std::int64_t kWidth = kStreams * kDim;
+  constexpr std::uint64_t kFnBytes = kLogits * kWidth * 4;
+  if (!wanted(bench, "hyperPre") && !wanted(bench, "hyperPost")) {
+    return {};
+  }
+  const std::int64_t most = *std::max_element(bench.options.rows.begin(), bench.options.rows.end());
+  const int copies = bench.copiesOf(kFnBytes);
+  const auto make = [&](std::int64_t count, std::uint32_t seed) {
+    return makeContents(bench, Contents::Floats, static_cast<std::uint64_t>(count * 4), seed);
+  };
+  const Result<DeviceMatrix<std::uint8_t>> fn = make(copies * kLogits * kWidth, 1);
+  const Result<DeviceMatrix<std::uint8_t>> base = make(kLogits, 2);
+  const Result<DeviceMatrix<std::uint8_t>> scale = make(4, 3);
+  const Result<DeviceMatrix<std::uint8_t>> streams = make(most * kWidth, 4);
+  const Result<DeviceMatrix<std::uint8_t>> x = make(most * kDim, 5);
+  const Result<DeviceMatrix<std::uint8_t>> post = make(most * kStreams, 6);
+  const Result<DeviceMatrix<std::uint8_t>> comb = make(most * kStreams * kStreams, 7);
+  const Result<DeviceMatrix<std::uint8_t>> scratch =
+      make(kernels::cuda::hyperScratchFloats(most), 8);
+  for (const auto* made : {&fn, &base, &scale, &streams, &x, &post, &comb, &scratch}) {
+    if (!*made) {
+      return made->error();
+    }
+  }
+  for (const int rows : bench.options.rows) {
+    const Matrix<float> rowsOfStreams(floats(*streams), rows, kWidth);
+    const Matrix<float> rowsOfX(floats(*x), rows, kDim);
+    const Matrix<float> rowsOfPost(floats(*post), rows, kStreams);
+    const Matrix<float> rowsOfComb(floats(*comb), rows, kStreams * kStreams);
+    const auto pre = [&](int copy) {
+      const kernels::cuda::DeviceHyperConnection weights{
+          {floats(*fn) + copy * kLogits * kWidth, kLogits, kWidth},
+          floats(*base),
+          floats(*scale),
+          20,
+          1e-6F,
+          1e-6F};
+      return kernels::cuda::hyperPre(rowsOfX,
+                                     rowsOfPost,
+                                     rowsOfComb,
+                                     rowsOfStreams,
+                                     weights,
+                                     floats(*scratch),
+                                     bench.stream);
+    };
+    const auto preBytes = kFnBytes + static_cast<std::uint64_t>(rows * (kWidth + kDim) * 4);
+    if (wanted(bench, "hyperPre")) {
+      if (Result<void> done =
+              measure(bench, "hyperPre", "f32 4 x 4096 -> 24", rows, preBytes, copies, pre);
+          !done) {
+        return done;
+      }
+    }
+    const auto mixBack = [&](int) {
+      return kernels::cuda::hyperPost(rowsOfStreams, rowsOfX, rowsOfPost, rowsOfComb, bench.stream);
+    };
+    const auto postBytes = static_cast<std::uint64_t>(rows * (2 * kWidth + kDim) * 4);
+    if (wanted(bench, "hyperPost")) {
+      if (Result<void> done =
+              measure(bench, "hyperPost", "f32 4 x 4096", rows, postBytes, 64, mixBack);
+          !done) {
+        return done;
+      }
+    }
+  }
+  return {};
+}
+
+/// The choice alone; its gate is "linear router".
+Result<void> benchRoute(Bench& bench) {
+  constexpr std::int64_t kExperts = 256;
+  constexpr std::int64_t kPicks = 6;
+  if (!wanted(bench, "route")) {
+    return {};
+  }
+  const std::int64_t most = *std::max_element(bench.options.rows.begin(), bench.options.rows.end());
+  const auto bytesFor = [](std::int64_t rows) {
+    return static_cast<std::uint64_t>(rows * kExperts * 4);
+  };
+  const Result<DeviceMatrix<std::uint8_t>> logits =
+      makeContents(bench, Contents::Floats, bytesFor(most), 1);
+  const Result<DeviceMatrix<std::uint8_t>> bias =
+      makeContents(bench, Contents::Floats, bytesFor(1), 2);
+  const Result<DeviceMatrix<std::int32_t>> picks = DeviceMatrix<std::int32_t>::make(most, kPicks);
+  const Result<DeviceMatrix<float>> weights = DeviceMatrix<float>::make(most, kPicks);
+  if (!logits || !bias || !picks || !weights) {
+    return Error{ErrorCode::OutOfMemory, "no memory for route", ""};
+  }
+  for (const int rows : bench.options.rows) {
+    const auto call = [&](int) {
+      return kernels::cuda::route({picks->view().data, rows, kPicks},
+                                  {weights->view().data, rows, kPicks},
+                                  {floats(*logits), rows, kExperts},
+                                  floats(*bias),
+                                  {},
+                                  nullptr,
+                                  1.5F,
+                                  bench.stream);
+    };
+    if (Result<void> done = measure(bench, "route", "6 of 256", rows, bytesFor(rows), 64, call);
+        !done) {
+      return done;
+    }
+  }
+  return {};
+}
+
 Result<void> benchMemory(Bench& bench) {
   constexpr std::uint64_t kBytes = std::uint64_t{1} << 30;
   Result<DeviceMatrix<std::uint8_t>> from = makeContents(bench, Contents::Fp4Codes, kBytes, 1);
@@ -560,8 +674,10 @@ Result<KernelTimings> benchKernels(const KernelBenchOptions& options) {
       return done.error();
     }
   }
-  if (Result<void> done = benchNorm(bench); !done) {
-    return done.error();
+  for (const auto part : {benchNorm, benchHyper, benchRoute}) {
+    if (Result<void> done = part(bench); !done) {
+      return done.error();
+    }
   }
   return bench.timings;
 }
