@@ -11,6 +11,7 @@
 #include "engine/comm/communicator.h"
 #include "engine/comm/nccl_id.h"
 #include "engine/cuda/case_operators.h"
+#include "engine/cuda/kernel_timings.h"
 
 namespace tandem::cuda {
 
@@ -53,6 +54,12 @@ struct CudaExports {
   ///
   /// Fails    Unavailable without a device.
   Result<std::unique_ptr<CaseOperators>> (*makeCaseOperators)() = nullptr;
+
+  /// Times each kernel over buffers larger than the cache, with the contents made up, and a plain
+  /// kernel that reads and one that copies beside them. Takes seconds and up to 4 GiB.
+  ///
+  /// Fails    OutOfMemory; Internal in CUDA's words.
+  Result<KernelTimings> (*benchKernels)(const KernelBenchOptions& options) = nullptr;
 };
 
 /// The library's only visible symbol: `const CudaExports* tandemCudaExports()`.

@@ -6,6 +6,7 @@
 #include "engine/cuda/all_reduce_check.h"
 #include "engine/cuda/cuda_exports.h"
 #include "engine/cuda/device_case_operators.h"
+#include "engine/cuda/kernel_bench.h"
 #include "engine/device/cuda/cuda_check.h"
 
 namespace tandem::cuda {
@@ -51,6 +52,7 @@ constexpr CudaExports kExports{
     .connectNccl = comm::NcclCommunicator::connect,
     .checkAllReduce = checkAllReduce,
     .makeCaseOperators = makeCaseOperators,
+    .benchKernels = benchKernels,
 };
 
 }  // namespace

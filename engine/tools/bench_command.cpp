@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <string_view>
 
+#include "engine/tools/bench_kernels.h"
 #include "engine/tools/bench_scheduler.h"
 #include "engine/tools/bench_serving.h"
 #include "engine/tools/command.h"
@@ -23,6 +24,7 @@ struct Entry {
 
 constexpr std::array kBenches{
     Entry{"serving", "batches, drafts and kept prefixes on a model, in pairs", benchServing},
+    Entry{"kernels", "each CUDA kernel against what the memory gives", benchKernels},
     Entry{"scheduler", "projection: arrivals on two Sparks in virtual time", benchScheduler},
 };
 

@@ -118,6 +118,9 @@ std::vector<OperatorCase> linearCases() {
       {"bf16, unrounded although asked", WeightFormat::Bf16, 2, 128, 9, kFp8},
       {"bf16, in 4 groups", WeightFormat::Bf16, 3, 64, 24, kNone, 0, 0, 4},
       {"fp8, in 2 groups inside one block", WeightFormat::Fp8Block, 5, 257, 80, kNone, 32, 96, 2},
+      {"bf16, many outputs", WeightFormat::Bf16, 2, 72, 4099},
+      {"fp8, many outputs", WeightFormat::Fp8Block, 3, 144, 4112},
+      {"fp4, many outputs", WeightFormat::Mxfp4, 2, 128, 4100},
   };
   std::vector<OperatorCase> cases;
   cases.reserve(shapes.size());
