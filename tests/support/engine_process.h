@@ -67,6 +67,9 @@ class Engine {
       if (match.hasMatch()) {
         return match.captured(match.lastCapturedIndex());
       }
+      if (process_.state() == QProcess::NotRunning) {
+        return {};  // it has ended, or never started: nothing will come
+      }
       process_.waitForReadyRead(50);
     }
     return {};
